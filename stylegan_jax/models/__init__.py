@@ -1,0 +1,1 @@
+"""Networks as Flax Linen modules; parameter paths are the converter's keys."""

@@ -1,0 +1,42 @@
+"""Modulated convolution as XLA sees it: the semantics, and the implementation everywhere."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from stylegan_jax.ops.bias_act import bias_act
+from stylegan_jax.ops.conv2d import conv2d
+
+
+def modulated_conv2d(
+    x, w, styles, *, demodulate, up, resample_filter, noise, bias, act, gain, clamp
+) -> jax.Array:
+    """See ``stylegan_jax.ops.modulated_conv2d``."""
+    if demodulate and x.dtype == jnp.float16:
+        w, styles = _tame(w, styles)
+    dcoefs = demodulation(w, styles) if demodulate else None
+    x = x * styles[:, None, None, :].astype(x.dtype)
+    y = conv2d(x, w.astype(x.dtype), up=up, resample_filter=resample_filter)
+    if dcoefs is not None:
+        y = y * dcoefs[:, None, None, :].astype(y.dtype)
+    if noise is not None:
+        y = y + noise.astype(y.dtype)
+    return bias_act(y, bias, act=act, gain=gain, clamp=clamp)
+
+
+def demodulation(w: jax.Array, styles: jax.Array) -> jax.Array:
+    """Inverse norms [N, O] of the modulated kernels, always in float32."""
+    w, styles = w.astype(jnp.float32), styles.astype(jnp.float32)
+    energy = jnp.einsum("klio->io", jnp.square(w))
+    return jax.lax.rsqrt(jnp.square(styles) @ energy + 1e-8)
+
+
+def _tame(w, styles):
+    """Bounds kernel and styles so that float16 sums cannot overflow.
+
+    Demodulation divides both scales out again, so the function stays the same.
+    """
+    fan_in = w.shape[0] * w.shape[1] * w.shape[2]
+    w = w * (fan_in**-0.5 / jnp.max(jnp.abs(w), (0, 1, 2), keepdims=True))
+    return w, styles / jnp.max(jnp.abs(styles), 1, keepdims=True)

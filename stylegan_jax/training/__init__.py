@@ -1,0 +1,1 @@
+"""Training: state, random numbers, device mesh, steps, the loop and its hooks."""

@@ -1,0 +1,310 @@
+"""StyleGAN2's four phases as steps ``(state, batch, key) -> (state, metrics)``.
+
+The phases differ in their loss alone; accumulation, the averaging over devices, the
+optimiser and the guard against non-finite gradients exist once. All of them are written
+against the axis ``data`` (see ``spmd``), and run under shard_map and under pmap.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from stylegan_jax.losses import adversarial, regularisers
+from stylegan_jax.models.stylegan2 import Discriminator, Generator
+from stylegan_jax.training import optim, rngs, spmd
+from stylegan_jax.training.rngs import Draw, Stream
+from stylegan_jax.training.state import GanState
+
+Batch = dict[str, jax.Array]
+Metrics = dict[str, jax.Array]
+Step = Callable[[GanState, Batch, jax.Array], tuple[GanState, Metrics]]
+
+
+@dataclasses.dataclass(frozen=True)
+class GanHyper:
+    """Numbers of a run; defaults are the paper's (Karras et al. 2020, appendix B).
+
+    Attributes:
+        batch: images in the global batch.
+        accumulate: parts that a device's share of the batch is processed in.
+        r1_gamma: weight of the R1 penalty.
+        pl_weight: weight of the path length penalty; 0 leaves the phase out.
+        pl_decay: rate at which the mean path length follows.
+        pl_batch_shrink: the path length phase uses 1/shrink of the batch.
+        style_mixing_prob: share of images drawn from two latents.
+        g_reg_interval: steps between path length steps.
+        d_reg_interval: steps between R1 steps.
+        g_learning_rate: generator's rate, before the lazy correction.
+        d_learning_rate: discriminator's rate, before the lazy correction.
+        ema_kimg: half-life of the averaged generator in thousands of images.
+        ema_rampup: half-life is at most this share of the images seen; None for none.
+        w_avg_beta: decay of the running mean of w.
+    """
+
+    batch: int
+    accumulate: int = 1
+    r1_gamma: float = 10.0
+    pl_weight: float = 2.0
+    pl_decay: float = 0.01
+    pl_batch_shrink: int = 2
+    style_mixing_prob: float = 0.9
+    g_reg_interval: int = 4
+    d_reg_interval: int = 16
+    g_learning_rate: float = 0.002
+    d_learning_rate: float = 0.002
+    ema_kimg: float = 10.0
+    ema_rampup: float | None = 0.05
+    w_avg_beta: float = 0.995
+
+
+@dataclasses.dataclass(frozen=True)
+class Phase:
+    """One kind of update.
+
+    Attributes:
+        name: g_main, g_reg, d_main or d_reg.
+        interval: runs at the steps that are multiples of it.
+        step: the update.
+    """
+
+    name: str
+    interval: int
+    step: Step
+
+
+def optimisers(
+    hyper: GanHyper,
+) -> tuple[optax.GradientTransformation, optax.GradientTransformation]:
+    """The generator's and the discriminator's optimiser."""
+    return (
+        optim.lazy_adam(hyper.g_learning_rate, hyper.g_reg_interval),
+        optim.lazy_adam(hyper.d_learning_rate, hyper.d_reg_interval),
+    )
+
+
+def make_phases(g: Generator, d: Discriminator, hyper: GanHyper) -> list[Phase]:
+    """The phases of a step, in their order; those with weight 0 are left out."""
+    losses = GanLosses(g, d, hyper)
+    g_opt, d_opt = optimisers(hyper)
+    phases = [Phase("g_main", 1, _update("g", losses.g_main, g_opt, hyper))]
+    if hyper.pl_weight > 0:
+        step = _update("g", losses.g_reg, g_opt, hyper)
+        phases.append(Phase("g_reg", hyper.g_reg_interval, step))
+    phases.append(Phase("d_main", 1, _update("d", losses.d_main, d_opt, hyper)))
+    if hyper.r1_gamma > 0:
+        step = _update("d", losses.d_reg, d_opt, hyper)
+        phases.append(Phase("d_reg", hyper.d_reg_interval, step))
+    return phases
+
+
+def to_model_range(images: jax.Array) -> jax.Array:
+    """uint8 to float32 in [-1, 1]."""
+    return images.astype(jnp.float32) / 127.5 - 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class GanLosses:
+    """The phases' losses: ``(params, state, batch, key) -> (scalar, aux)``.
+
+    ``batch`` holds one device's samples of one accumulation step: ``image`` [n,H,W,C]
+    uint8, ``label`` [n,c_dim] float32, ``index`` [n] int. ``aux`` has ``metrics``
+    (scalars) and the means that update the state.
+    """
+
+    g: Generator
+    d: Discriminator
+    hyper: GanHyper
+
+    def g_main(self, params, state, batch, key):
+        """Non-saturating logistic loss of the generator."""
+        keys = rngs.sample_keys(key, Stream.G_MAIN, state.step, batch["index"])
+        label = batch["label"]
+        w, w_plus = self._latents(params, state, keys, label)
+        fake = self._draw(params, state, w_plus, keys)
+        logits = self._score(state.d_params, fake, label)
+        loss = jnp.mean(adversarial.generator_nonsaturating(logits))
+        metrics = {"loss/g_main": loss, "scores/fake": jnp.mean(logits)}
+        w_mean = jax.lax.stop_gradient(jnp.mean(w, 0))
+        return loss, {"metrics": metrics, "w_mean": w_mean}
+
+    def g_reg(self, params, state, batch, key):
+        """Path length penalty on the first 1/shrink of the batch.
+
+        DIFF(nv): the target is the running mean before this step, a constant; there it
+        already holds 1 % of this batch's mean and is differentiated through. So the
+        penalty does not depend on how a batch is split.
+        """
+        count = batch["index"].shape[0] // self.hyper.pl_batch_shrink
+        batch = {name: value[:count] for name, value in batch.items()}
+        keys = rngs.sample_keys(key, Stream.G_REG, state.step, batch["index"])
+        _, w_plus = self._latents(params, state, keys, batch["label"])
+        noise = rngs.normal(rngs.split(keys, Draw.PATH), self.g.image_shape)
+
+        def synthesis(latents):
+            return self._draw(params, state, latents, keys)
+
+        lengths = regularisers.path_lengths(synthesis, w_plus, noise)
+        penalty = jnp.mean(jnp.square(lengths - state.pl_mean))
+        mean_length = jax.lax.stop_gradient(jnp.mean(lengths))
+        metrics = {"reg/pl": penalty, "reg/path_length": mean_length}
+        loss = penalty * self.hyper.pl_weight * self.hyper.g_reg_interval
+        return loss, {"metrics": metrics, "path_length": mean_length}
+
+    def d_main(self, params, state, batch, key):
+        """Logistic loss of the discriminator."""
+        keys = rngs.sample_keys(key, Stream.D_MAIN, state.step, batch["index"])
+        label = batch["label"]
+        _, w_plus = self._latents(state.g_params, state, keys, label)
+        fake = self._draw(state.g_params, state, w_plus, keys)
+        fake_logits = self._score(params, jax.lax.stop_gradient(fake), label)
+        real = to_model_range(batch["image"])
+        real_logits = self._score(params, real, label)
+        loss = jnp.mean(adversarial.discriminator_fake(fake_logits))
+        loss += jnp.mean(adversarial.discriminator_real(real_logits))
+        metrics = {
+            "loss/d_main": loss,
+            "scores/real": jnp.mean(real_logits),
+            "scores/real_sign": jnp.mean(jnp.sign(real_logits)),
+        }
+        return loss, {"metrics": metrics}
+
+    def d_reg(self, params, state, batch, key):
+        """R1 penalty."""
+        del state, key
+
+        def logits(x):
+            return self._score(params, x, batch["label"])
+
+        penalties, _ = regularisers.r1_penalty(logits, to_model_range(batch["image"]))
+        penalty = jnp.mean(penalties)
+        loss = penalty * (self.hyper.r1_gamma / 2) * self.hyper.d_reg_interval
+        return loss, {"metrics": {"reg/r1": penalty}}
+
+    def _latents(self, params, state, keys, label):
+        """w [n,w_dim] of the first latents, and w_plus with style mixing.
+
+        DIFF(nv): the crossover is drawn for every image, not once for the batch.
+        """
+        z_shape = (self.g.z_dim,)
+        w = self._w(params, state, rngs.normal(rngs.split(keys, Draw.Z), z_shape), label)
+        w_plus = self.g.broadcast(w)
+        if self.hyper.style_mixing_prob <= 0:
+            return w, w_plus
+        mix_z = rngs.normal(rngs.split(keys, Draw.MIX_Z), z_shape)
+        mixed = self.g.broadcast(self._w(params, state, mix_z, label))
+        cutoff = jax.vmap(self._cutoff)(rngs.split(keys, Draw.MIX_CUTOFF))  # [n]
+        layer = jnp.arange(self.g.num_ws)
+        first = (layer[None, :] < cutoff[:, None])[:, :, None]
+        return w, jnp.where(first, w_plus, mixed)
+
+    def _cutoff(self, key):
+        """First layer that takes the second latent; num_ws where there is no mixing."""
+        chance, place = jax.random.split(key)
+        mixes = jax.random.uniform(chance) < self.hyper.style_mixing_prob
+        cutoff = jax.random.randint(place, (), 1, self.g.num_ws)
+        return jnp.where(mixes, cutoff, self.g.num_ws)
+
+    def _w(self, params, state, z, label):
+        variables = {"params": params, "moving_stats": state.moving_stats}
+        return self.g.apply(variables, z, label, method="w")
+
+    def _draw(self, params, state, w_plus, keys):
+        variables = {"params": params, "noise": state.noise}
+        return self.g.apply(
+            variables,
+            w_plus,
+            noise_mode="random",
+            noise_keys=rngs.split(keys, Draw.NOISE),
+            method="synthesis",
+        )
+
+    def _score(self, params, images, label):
+        return self.d.apply({"params": params}, images, label)
+
+
+def _update(
+    network: str,
+    loss: Callable,
+    optimiser: optax.GradientTransformation,
+    hyper: GanHyper,
+) -> Step:
+    """Turns a loss into a step that updates ``network`` ("g" or "d")."""
+
+    def step(state: GanState, batch: Batch, key: jax.Array):
+        # Every tree that meets local data is made varying, see ``spmd``.
+        local_state = spmd.varying(state)
+        params = getattr(local_state, f"{network}_params")
+        gradients, aux = _accumulate(
+            jax.grad(loss, has_aux=True), params, local_state, batch, key, hyper
+        )
+        gradients, aux = spmd.mean((gradients, aux))
+        gradients, bad = optim.replace_nonfinite(gradients)
+        metrics = {**aux["metrics"], f"nonfinite/{network}": bad}
+        opt_state = getattr(state, f"{network}_opt")
+        params = getattr(state, f"{network}_params")
+        updates, opt_state = optimiser.update(gradients, opt_state, params)
+        params = optax.apply_updates(params, updates)
+        changes = {f"{network}_params": params, f"{network}_opt": opt_state}
+        changes |= _running_means(state, aux, hyper)
+        return state.replace(**changes), metrics
+
+    return step
+
+
+def _accumulate(gradient, params, state, batch, key, hyper: GanHyper):
+    """Mean gradient and aux over the accumulation steps of this device."""
+    parts = hyper.accumulate
+    if parts == 1:
+        return gradient(params, state, batch, key)
+
+    def split(x):
+        return x.reshape(parts, x.shape[0] // parts, *x.shape[1:])
+
+    stacked = {name: split(value) for name, value in batch.items()}
+    first = {name: value[0] for name, value in stacked.items()}
+    rest = {name: value[1:] for name, value in stacked.items()}
+
+    def add(total, part):
+        return jax.tree.map(jnp.add, total, gradient(params, state, part, key)), None
+
+    total, _ = jax.lax.scan(add, gradient(params, state, first, key), rest)
+    return jax.tree.map(lambda x: x / parts, total)
+
+
+def _running_means(state: GanState, aux: Any, hyper: GanHyper) -> dict[str, Any]:
+    changes: dict[str, Any] = {}
+    if "w_mean" in aux:
+        w_avg = state.moving_stats["mapping"]["w_avg"]
+        w_avg = aux["w_mean"] + hyper.w_avg_beta * (w_avg - aux["w_mean"])
+        changes["moving_stats"] = {"mapping": {"w_avg": w_avg}}
+    if "path_length" in aux:
+        shift = hyper.pl_decay * (aux["path_length"] - state.pl_mean)
+        # A broken batch must not poison the mean for the rest of the run.
+        shift = jnp.where(jnp.isfinite(shift), shift, 0.0)
+        changes["pl_mean"] = state.pl_mean + shift
+    return changes
+
+
+def end_step(state: GanState, hyper: GanHyper) -> GanState:
+    """Moves the averaged generator and the counters.
+
+    The half-life is ``ema_kimg``, but at most ``ema_rampup`` of the images seen, so
+    that the average forgets the first images quickly.
+    """
+    half_life = jnp.asarray(hyper.ema_kimg * 1000.0, jnp.float32)
+    if hyper.ema_rampup is not None:
+        seen = state.nimg.astype(jnp.float32)
+        half_life = jnp.minimum(half_life, seen * hyper.ema_rampup)
+    beta = 0.5 ** (hyper.batch / jnp.maximum(half_life, 1e-8))
+    ema = jax.tree.map(
+        lambda old, new: new + beta * (old - new), state.ema_params, state.g_params
+    )
+    return state.replace(
+        ema_params=ema, step=state.step + 1, nimg=state.nimg + hyper.batch
+    )

@@ -1,0 +1,123 @@
+"""One program over a mesh with the axis ``data``: layout of a batch, and the wrapper.
+
+Steps are written against the axis name alone. Inside a step, parameters are made
+"varying" before they are differentiated, the loss stays local, and the gradients are
+averaged afterwards: with the collective inside the differentiated function they would be
+wrong by the number of devices.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from stylegan_jax.errors import UsageError
+
+AXIS = "data"
+REPLICATED = PartitionSpec()
+SHARDED = PartitionSpec(AXIS)
+
+
+def make_mesh(devices: Any = None) -> Mesh:
+    """A one-dimensional mesh over ``devices`` (all of them by default)."""
+    devices = jax.devices() if devices is None else devices
+    return Mesh(np.asarray(devices), (AXIS,))
+
+
+def layout_unit(mbstd_group_size: int, pl_batch_shrink: int) -> int:
+    """Samples that must stay together on one device and in one accumulation step."""
+    return math.lcm(mbstd_group_size, pl_batch_shrink)
+
+
+def batch_rows(batch: int, shards: int, unit: int) -> np.ndarray:
+    """The order in which a global batch lies over devices and accumulation steps.
+
+    Minibatch-std groups are those of NVIDIA's strided reshape over the *global* batch:
+    sample i is in group i mod (batch / group size). Samples that agree modulo
+    batch / unit form a unit of whole groups, and every shard gets whole units. Inside a
+    shard the order keeps the local strided reshape equal to the global one, and its
+    first 1/s are the samples i < batch/s for every s that divides the unit.
+
+    Args:
+        batch: global batch N.
+        shards: devices x accumulation steps.
+        unit: see ``layout_unit``.
+
+    Returns:
+        [N] int: the sample that stands at each place; shard k holds places
+        [k*N/shards, (k+1)*N/shards).
+
+    Raises:
+        UsageError: if the batch cannot be laid out so.
+    """
+    if batch % (unit * shards):
+        raise UsageError(
+            f"A batch of {batch} cannot be split over {shards} shards (devices times "
+            f"accumulation steps) in whole groups of {unit} images: make train.batch a "
+            f"multiple of {unit * shards}, or use fewer devices or a larger "
+            f"train.batch_per_device."
+        )
+    units = batch // unit
+    per_shard = units // shards
+    index = np.arange(batch).reshape(unit, shards, per_shard)  # i = m*units + u
+    return index.transpose(1, 0, 2).reshape(batch)
+
+
+def local_rows(rows: np.ndarray, mesh: Mesh) -> np.ndarray:
+    """The part of ``rows`` that lies on this process's devices, in their order."""
+    devices = mesh.devices.ravel()
+    per_device = rows.reshape(len(devices), -1)
+    mine = [
+        i for i, d in enumerate(devices) if d.process_index == jax.process_index()
+    ]
+    return per_device[mine].reshape(-1)
+
+
+def to_devices(mesh: Mesh, local: Mapping[str, np.ndarray]) -> dict[str, jax.Array]:
+    """Puts this process's rows of a batch on its devices as one global array each."""
+    sharding = NamedSharding(mesh, SHARDED)
+    return {
+        name: jax.make_array_from_process_local_data(sharding, value)
+        for name, value in local.items()
+    }
+
+
+def replicate(mesh: Mesh, tree: Any) -> Any:
+    """Puts the same tree on every device of the mesh."""
+    sharding = NamedSharding(mesh, REPLICATED)
+    if jax.process_count() == 1:
+        return jax.device_put(tree, sharding)
+    return jax.tree.map(
+        lambda x: jax.make_array_from_process_local_data(sharding, np.asarray(x)),
+        tree,
+    )
+
+
+def data_parallel(step: Callable, mesh: Mesh) -> Callable:
+    """Runs ``step(state, batch, key) -> (state, metrics)`` over the mesh.
+
+    State, key and metrics are replicated, the batch is split along its first axis. The
+    state's buffers are donated.
+    """
+    mapped = jax.shard_map(
+        step,
+        mesh=mesh,
+        in_specs=(REPLICATED, SHARDED, REPLICATED),
+        out_specs=(REPLICATED, REPLICATED),
+    )
+    return jax.jit(mapped, donate_argnums=0)
+
+
+def varying(tree: Any) -> Any:
+    """Marks a replicated tree as differing per device, so gradients stay local."""
+    return jax.tree.map(lambda x: jax.lax.pcast(x, AXIS, to="varying"), tree)
+
+
+def mean(tree: Any) -> Any:
+    """Average over the devices."""
+    return jax.lax.pmean(tree, AXIS)
