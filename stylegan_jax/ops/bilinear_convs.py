@@ -41,7 +41,7 @@ def same_wgrad(x: jax.Array, g: jax.Array) -> jax.Array:
 
 @jax.custom_vjp
 def down(x: jax.Array, w: jax.Array) -> jax.Array:
-    """Correlates [N,2h+1,2w+1,I] with w [3,3,I,O] at stride 2, no padding: [N,h,w,O]."""
+    """Correlates [N,2h+1,2w+1,I] with w [3,3,I,O] at stride 2: [N,h,w,O]."""
     return lax.platform_dependent(x, w, cpu=_down_taps, default=_down_conv)
 
 
@@ -53,7 +53,7 @@ def down_wgrad(x: jax.Array, g: jax.Array) -> jax.Array:
 
 @jax.custom_vjp
 def up(x: jax.Array, w: jax.Array) -> jax.Array:
-    """Transposed convolution: y[2i+a, 2j+b] += x[i,j] w[a,b]; [N,h,w,I] -> [N,2h+1,2w+1,O]."""
+    """Transposed convolution: y[2i+a,2j+b] += x[i,j] w[a,b], size 2h+1 x 2w+1."""
     return lax.platform_dependent(x, w, cpu=_up_gemm, default=_up_conv)
 
 
@@ -73,7 +73,7 @@ def _save(function):
 
 
 def _match(gradients, primals):
-    return tuple(g.astype(p.dtype) for g, p in zip(gradients, primals))
+    return tuple(g.astype(p.dtype) for g, p in zip(gradients, primals, strict=True))
 
 
 def _same_bwd(res, g):

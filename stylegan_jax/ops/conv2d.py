@@ -18,7 +18,7 @@ def conv2d(
     down: int = 1,
     resample_filter: Filter = (),
 ) -> jax.Array:
-    """Convolves with zero padding; halves or doubles the size through a low-pass filter.
+    """Convolves with zero padding; halves or doubles the size through a filter.
 
     ``up=2`` is a transposed convolution, then the filter; ``down=2`` the filter, then a
     strided convolution; a 1x1 kernel runs at the smaller of the two sizes. Kernels are
@@ -39,10 +39,14 @@ def conv2d(
     """
     check_shape(x, "x", (None, None, None, w.shape[2]), where="conv2d")
     size = w.shape[0]
-    if w.shape[:2] not in ((1, 1), (3, 3)) or (up, down) not in ((1, 1), (2, 1), (1, 2)):
+    if w.shape[:2] not in ((1, 1), (3, 3)) or (up, down) not in (
+        (1, 1),
+        (2, 1),
+        (1, 2),
+    ):
         raise ValueError(
-            f"conv2d takes 1x1 and 3x3 kernels at up=2, down=2 or neither, got a kernel "
-            f"of {w.shape[0]}x{w.shape[1]} with up={up}, down={down}."
+            f"conv2d takes 1x1 and 3x3 kernels at up=2, down=2 or neither, got a "
+            f"kernel of {w.shape[0]}x{w.shape[1]} with up={up}, down={down}."
         )
     if (up > 1 or down > 1) and not resample_filter:
         raise ValueError("conv2d with up=2 or down=2 needs a resample_filter.")
@@ -60,7 +64,7 @@ def conv2d(
 
 
 def upsample_after(y: jax.Array, resample_filter: Filter) -> jax.Array:
-    """Low-pass filter behind a transposed 3x3 convolution: [N,2h+1,2w+1,O] to 2h x 2w."""
+    """Low-pass filter behind a transposed 3x3 convolution: 2h+1 x 2w+1 to 2h x 2w."""
     length = len(resample_filter)
     before, after = (length + 1) // 2 - 1, (length - 2) // 2
     padding = (before, after, before, after)

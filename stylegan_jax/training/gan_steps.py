@@ -187,12 +187,14 @@ class GanLosses:
         return loss, {"metrics": {"reg/r1": penalty}}
 
     def _latents(self, params, state, keys, label):
-        """w [n,w_dim] of the first latents, and w_plus with style mixing.
+        """W [n,w_dim] of the first latents, and w_plus with style mixing.
 
         DIFF(nv): the crossover is drawn for every image, not once for the batch.
         """
         z_shape = (self.g.z_dim,)
-        w = self._w(params, state, rngs.normal(rngs.split(keys, Draw.Z), z_shape), label)
+        w = self._w(
+            params, state, rngs.normal(rngs.split(keys, Draw.Z), z_shape), label
+        )
         w_plus = self.g.broadcast(w)
         if self.hyper.style_mixing_prob <= 0:
             return w, w_plus

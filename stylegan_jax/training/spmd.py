@@ -2,18 +2,20 @@
 
 Steps are written against the axis name alone. Inside a step, parameters are made
 "varying" before they are differentiated, the loss stays local, and the gradients are
-averaged afterwards: with the collective inside the differentiated function they would be
-wrong by the number of devices.
+averaged afterwards: with the collective inside the differentiated function they would
+be wrong by the number of devices.
 """
 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from stylegan_jax.errors import UsageError
@@ -72,9 +74,7 @@ def local_rows(rows: np.ndarray, mesh: Mesh) -> np.ndarray:
     """The part of ``rows`` that lies on this process's devices, in their order."""
     devices = mesh.devices.ravel()
     per_device = rows.reshape(len(devices), -1)
-    mine = [
-        i for i, d in enumerate(devices) if d.process_index == jax.process_index()
-    ]
+    mine = [i for i, d in enumerate(devices) if d.process_index == jax.process_index()]
     return per_device[mine].reshape(-1)
 
 
@@ -98,7 +98,7 @@ def replicate(mesh: Mesh, tree: Any) -> Any:
     )
 
 
-def data_parallel(step: Callable, mesh: Mesh) -> Callable:
+def data_parallel(step: Callable, mesh: Mesh) -> jax.stages.Wrapped:
     """Runs ``step(state, batch, key) -> (state, metrics)`` over the mesh.
 
     State, key and metrics are replicated, the batch is split along its first axis. The
@@ -121,3 +121,40 @@ def varying(tree: Any) -> Any:
 def mean(tree: Any) -> Any:
     """Average over the devices."""
     return jax.lax.pmean(tree, AXIS)
+
+
+def wait_for_all(name: str) -> None:
+    """Waits until every process is here; does nothing in a single process."""
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices(name)
+
+
+def join_processes() -> None:
+    """Joins the processes of a run, where the environment says that there are several.
+
+    ``STYLEGAN_JAX_COORDINATOR``, ``_NUM_PROCESSES`` and ``_PROCESS_ID`` (as
+    ``launch/local.sh`` sets them) name the run. Must come before any use of a device.
+
+    Raises:
+        UsageError: where only some of the variables are set, or not to numbers.
+    """
+    names = ("COORDINATOR", "NUM_PROCESSES", "PROCESS_ID")
+    values = [os.environ.get(f"STYLEGAN_JAX_{name}") for name in names]
+    if not any(values):
+        return
+    address, count, rank = values
+    if not (address and count and rank and count.isdigit() and rank.isdigit()):
+        raise UsageError(
+            "STYLEGAN_JAX_COORDINATOR (host:port), STYLEGAN_JAX_NUM_PROCESSES and "
+            "STYLEGAN_JAX_PROCESS_ID (numbers) must be set together: start the run "
+            "through launch/local.sh, or set all three."
+        )
+    jax.distributed.initialize(address, int(count), int(rank))
+
+
+def enable_compilation_cache() -> None:
+    """Keeps compiled programs on disk, where the user has not chosen otherwise."""
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        root = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+        folder = os.path.join(root, "stylegan_jax", "xla")
+        jax.config.update("jax_compilation_cache_dir", folder)

@@ -12,8 +12,7 @@ from stylegan_jax.training.rngs import Stream, stream_key
 from stylegan_jax.types import Params
 
 
-@flax.struct.dataclass
-class GanState:
+class GanState(flax.struct.PyTreeNode):
     """Everything that training changes.
 
     Attributes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -82,14 +84,14 @@ class DiscriminatorBlock(nn.Module):
         if x is not None:
             x = x.astype(self.dtype)
         if self.is_first or self.architecture == "skip":
-            fromrgb = Conv(
-                self.features, 1, conv_clamp=self.conv_clamp, name="fromrgb"
-            )
+            fromrgb = Conv(self.features, 1, conv_clamp=self.conv_clamp, name="fromrgb")
+            assert img is not None  # handed down by every block of a skip network
             y = fromrgb(img.astype(self.dtype))
             x = y if x is None else x + y
             skip = self.architecture == "skip"
             img = downsample2d(img, self.resample_filter) if skip else None
-        down = {"down": 2, "resample_filter": self.resample_filter}
+        assert x is not None  # the first block made it from the image
+        down: dict[str, Any] = {"down": 2, "resample_filter": self.resample_filter}
         conv0 = Conv(self.features, 3, conv_clamp=self.conv_clamp, name="conv0")
         conv1 = Conv(
             self.out_features, 3, conv_clamp=self.conv_clamp, name="conv1", **down
@@ -126,7 +128,7 @@ class DiscriminatorEpilogue(nn.Module):
     def __call__(self, x: jax.Array, img: jax.Array | None) -> jax.Array:
         """Maps [N, h, w, features] to [N, out_features] float32."""
         x = x.astype(jnp.float32)  # statistics and logits stay in float32
-        if self.architecture == "skip":
+        if img is not None:  # skip networks alone hand it down
             x = x + Conv(self.features, 1, name="fromrgb")(img.astype(jnp.float32))
         if self.mbstd_num_channels > 0:
             x = minibatch_std(x, self.mbstd_group_size, self.mbstd_num_channels)
@@ -200,9 +202,11 @@ class Discriminator(nn.Module):
                 f"from {', '.join(ARCHITECTURES)}."
             )
         check_shape(x, "x", (None, *self.image_shape), where="Discriminator")
-        features, img = None, x
+        features: jax.Array | None = None
+        img: jax.Array | None = x
         for i in range(self.num_blocks - 1, 0, -1):
             features, img = self._block(i)(features, img)
+        assert features is not None  # there are at least two blocks
         label_dim = self._channels(0) if self.c_dim > 0 else 0
         epilogue = DiscriminatorEpilogue(
             features=self._channels(0),

@@ -96,6 +96,7 @@ class Generator(nn.Module):
         )
 
     def setup(self):
+        """Makes the two networks, under NVIDIA's names."""
         if self.architecture not in ARCHITECTURES:
             raise ValueError(
                 f"Unknown generator architecture '{self.architecture}', choose from "
@@ -138,7 +139,7 @@ class Generator(nn.Module):
     ) -> jax.Array:
         """Maps z to w_plus [N, num_ws, w_dim], truncated towards ``w_avg``."""
         w_plus = self.broadcast(self.mapping_network(z, c))
-        w_avg = self.mapping_network.get_variable("moving_stats", "w_avg")
+        w_avg: jax.Array = self.mapping_network.get_variable("moving_stats", "w_avg")
         return truncate(w_plus, w_avg, truncation_psi, truncation_cutoff)
 
     def broadcast(self, w: jax.Array) -> jax.Array:

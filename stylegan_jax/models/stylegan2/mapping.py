@@ -39,6 +39,8 @@ class MappingNetwork(nn.Module):
             self.variable("moving_stats", "w_avg", jnp.zeros, (self.w_dim,))
         parts = []
         if self.z_dim > 0:
+            if z is None:
+                raise ValueError(f"This network needs z of shape [N, {self.z_dim}].")
             parts.append(normalize_second_moment(z))
         if self.c_dim > 0:
             if c is None:

@@ -188,6 +188,7 @@ class SynthesisBlock(nn.Module):
             x = jnp.broadcast_to(const, (w_plus.shape[0], *shape)).astype(self.dtype)
             x = self._layer("conv1", 0, 1)(x, w_plus[:, 0], **noise)
         else:
+            assert x is not None
             x = self._convolve(x.astype(self.dtype), w_plus, noise)
         if img is not None:
             img = upsample2d(img, self.resample_filter)
@@ -240,7 +241,8 @@ class SynthesisNetwork(nn.Module):
         noise_keys: jax.Array | None = None,
     ) -> jax.Array:
         """Maps w_plus [N, num_ws, w_dim] to images [N, H, W, C] float32, unclipped."""
-        x = img = None
+        x: jax.Array | None = None
+        img: jax.Array | None = None
         start = 0
         for i in range(self.num_blocks):
             convs = 1 if i == 0 else 2
@@ -250,6 +252,7 @@ class SynthesisNetwork(nn.Module):
                 x, img, latents, noise_mode=noise_mode, noise_keys=noise_keys
             )
             start += convs
+        assert img is not None  # the last block gives it, whatever the architecture
         return img
 
     def _block(self, i):

@@ -1,4 +1,4 @@
-"""Modulated convolution as XLA sees it: the semantics, and the implementation everywhere."""
+"""Modulated convolution through XLA: the semantics, and the fallback everywhere."""
 
 from __future__ import annotations
 

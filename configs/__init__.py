@@ -1,0 +1,1 @@
+"""One experiment per file; installed as `stylegan_jax.configs`."""

@@ -1,0 +1,21 @@
+r"""MetFaces at 1024 px as in StyleGAN2-ADA: NVIDIA's preset "paper1024".
+
+    stylegan-jax train --config stylegan2_paper1024 \
+        --config.data.path=metfaces-1024.zip --workdir runs/a
+
+Published for 8 GPUs. Hours and FID: not measured here.
+"""
+
+from ml_collections import ConfigDict
+from stylegan_jax.configs import stylegan2_base
+
+
+def get_config(arg: str = "") -> ConfigDict:
+    """Returns the configuration; ``arg`` is "" or "smoke"."""
+    config = stylegan2_base.get_config()
+    config.model.update(channel_base=32768, mapping_layers=8, mbstd_group_size=4)
+    config.train.update(batch=32, g_learning_rate=0.002, d_learning_rate=0.002)
+    config.loss.update(r1_gamma=2.0)
+    config.ema.update(kimg=10.0, rampup=0.0)
+    stylegan2_base.apply(config, arg)
+    return config

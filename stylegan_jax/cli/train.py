@@ -1,0 +1,109 @@
+"""``stylegan-jax train``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+_EPILOG = """\b
+Examples:
+  stylegan-jax train --config stylegan2_auto --config.data.path=photos/ \\
+      --config.data.resolution=256 --workdir runs/a
+  stylegan-jax train --config stylegan2_auto:smoke --workdir runs/smoke
+"""
+
+
+@click.command(
+    epilog=_EPILOG,
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+)
+@click.option(
+    "--config",
+    "name",
+    required=True,
+    metavar="NAME_OR_FILE[:ARG]",
+    help="A configuration of the package or a Python file; :smoke shrinks it.",
+)
+@click.option(
+    "--workdir",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The run's folder. With a run in it, the run goes on.",
+)
+@click.option("--seed", type=int, help="Short for --config.train.seed=N.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Print the resolved configuration and the memory it needs; train nothing.",
+)
+@click.option("--quiet", is_flag=True, help="No lines and no bar.")
+@click.pass_context
+def train(
+    ctx: click.Context,
+    name: str,
+    workdir: Path,
+    seed: int | None,
+    dry_run: bool,
+    quiet: bool,
+) -> int:
+    """Train a model on a folder of pictures, or go on with a run.
+
+    Any value of the configuration is set with --config.SECTION.KEY=VALUE. Pictures of
+    any size are checked, resized and kept in the run's folder; run the same command
+    again to go on where it stopped.
+    """
+    from stylegan_jax.training import spmd
+    from stylegan_jax.training.experiment import load_config
+
+    overrides = list(ctx.args)
+    if seed is not None:
+        overrides.append(f"--config.train.seed={seed}")
+    config = load_config(name, overrides)
+    spmd.join_processes()
+    spmd.enable_compilation_cache()
+    if dry_run:
+        return _dry_run(config, workdir)
+    return _train(config, workdir, quiet)
+
+
+def _train(config, workdir: Path, quiet: bool) -> int:
+    from stylegan_jax.training.loop import train as run_training
+
+    outcome = run_training(config, workdir, show_progress=not quiet)
+    if outcome.signal is not None:
+        click.echo(
+            f"stopped at {outcome.nimg / 1000:.2f} kimg, everything is saved: run the "
+            "same command to go on",
+            err=True,
+        )
+        return 128 + outcome.signal
+    if not quiet:
+        click.echo(f"trained to {outcome.nimg / 1000:.2f} kimg: {workdir}", err=True)
+    return 0
+
+
+def _dry_run(config, workdir: Path) -> int:
+    from stylegan_jax.training.build import build_run
+    from stylegan_jax.training.compile import compile_programs, memory_limit
+    from stylegan_jax.training.experiment import to_plain
+
+    run = build_run(config, workdir, progress=True)
+    programs = compile_programs(run, lambda text: click.echo(text, err=True))
+    click.echo(json.dumps(to_plain(programs.run.config), indent=1, default=str))
+    share = run.hyper.batch // (run.mesh.size * programs.run.hyper.accumulate)
+    click.echo(
+        f"batch {run.hyper.batch} = {run.mesh.size} device(s) x "
+        f"{programs.run.hyper.accumulate} part(s) x {share} images"
+    )
+    click.echo(f"{'phase':<8} {'every':>5} {'memory, MiB':>12} {'GFLOP':>10}")
+    for phase, interval, _ in programs.phases:
+        need, flops = programs.needs[phase], programs.flops[phase]
+        click.echo(
+            f"{phase:<8} {interval:>5} {need / 2**20:>12.0f} {flops / 1e9:>10.1f}"
+        )
+    limit = memory_limit()
+    has = "not known for this device" if limit is None else f"{limit / 2**20:.0f} MiB"
+    click.echo(f"memory of a device: {has} (figures are per device)")
+    return 0

@@ -1,0 +1,381 @@
+"""Datasets as training sees them: uint8 pictures of one shape, perhaps labelled."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypedDict
+
+import numpy as np
+
+from stylegan_jax.data import check, images, labels, prepare, sources
+from stylegan_jax.data.parallel import Progress, ordered_map
+from stylegan_jax.errors import UserError
+
+_log = logging.getLogger(__name__)
+
+# Decoded pictures are kept in memory where the whole dataset is smaller than this.
+MEMORY_BYTES = 2**30
+
+
+class Item(TypedDict):
+    """One sample: ``image`` uint8 [H, W, C] and ``label`` float32 [label_dim]."""
+
+    image: np.ndarray
+    label: np.ndarray
+
+
+class ImageDataset:
+    """Random access to decoded pictures; safe in threads and across processes.
+
+    Attributes:
+        name: a short name.
+        image_shape: (H, W, C).
+        num_images: pictures, not counting mirrored ones.
+        label_dim: classes or length of the label vectors; 0 without labels.
+        fingerprint: sha256 over the pictures' names, sizes and labels and how they are
+            presented (shape, mirror, labels), not over times or places.
+    """
+
+    def __init__(
+        self,
+        source: sources.Source,
+        *,
+        shape: tuple[int, int, int],
+        fingerprint: str,
+        name: str | None = None,
+        mirror: bool = False,
+        classes_or_vectors: np.ndarray | None = None,
+    ):
+        """Wraps a source whose pictures all have the right shape.
+
+        Args:
+            source: encoded pictures.
+            shape: (H, W, C) of every picture.
+            fingerprint: of the pictures' origin.
+            name: a short name; None takes the source's.
+            mirror: whether indices from ``num_images`` on are flipped pictures.
+            classes_or_vectors: int64 [N] or float32 [N, c_dim]; None without labels.
+        """
+        self._source = source
+        self._mirror = mirror
+        self._labels = classes_or_vectors
+        self.name = name or source.name
+        self.image_shape = shape
+        self.num_images = len(source)
+        self.label_dim = 0
+        if classes_or_vectors is not None:
+            self.label_dim = (
+                classes_or_vectors.shape[1]
+                if classes_or_vectors.ndim == 2
+                else int(classes_or_vectors.max()) + 1
+            )
+        said = json.dumps([fingerprint, shape, mirror, self.label_dim])
+        self.fingerprint = hashlib.sha256(said.encode()).hexdigest()
+        self._start_memory()
+
+    def _start_memory(self) -> None:
+        size = self.num_images * int(np.prod(self.image_shape))
+        self._memory = self._filled = None
+        if size < MEMORY_BYTES:
+            # Pages are only taken from the system as pictures are decoded.
+            self._memory = np.empty((self.num_images, *self.image_shape), np.uint8)
+            self._filled = np.zeros(self.num_images, np.bool_)
+
+    def __getstate__(self) -> dict:
+        """Leaves the decoded pictures behind."""
+        return {**self.__dict__, "_memory": None, "_filled": None}
+
+    def __setstate__(self, state: dict) -> None:
+        """Starts with no decoded pictures."""
+        self.__dict__.update(state)
+        self._start_memory()
+
+    def __len__(self) -> int:
+        """Number of samples: mirroring doubles it."""
+        return self.num_images * (2 if self._mirror else 1)
+
+    def __getitem__(self, index: int) -> Item:
+        """Returns a sample; ``index >= num_images`` is a mirrored picture.
+
+        Raises:
+            IndexError: beyond the last sample.
+            UserError: the file was damaged after it had been checked.
+        """
+        index = int(index)
+        if not 0 <= index < len(self):
+            raise IndexError(f"sample {index} of {len(self)}")
+        flipped, picture = divmod(index, self.num_images)
+        image = self._picture(picture)
+        image = image[:, ::-1].copy() if flipped else image.copy()
+        return {"image": image, "label": self._label(picture)}
+
+    def _label(self, index: int) -> np.ndarray:
+        """Returns float32 [label_dim], one-hot for classes."""
+        if self._labels is None:
+            return np.zeros(0, np.float32)
+        if self._labels.ndim == 2:
+            return self._labels[index].copy()
+        onehot = np.zeros(self.label_dim, np.float32)
+        onehot[self._labels[index]] = 1
+        return onehot
+
+    def _picture(self, index: int) -> np.ndarray:
+        memory, filled = self._memory, self._filled
+        if memory is None or filled is None:
+            return self._decode(index)
+        if not filled[index]:
+            # Two threads may decode the same picture: both write the same bytes, and
+            # the flag is set after them.
+            memory[index] = self._decode(index)
+            filled[index] = True
+        return memory[index]
+
+    def _decode(self, index: int) -> np.ndarray:
+        name = self._source.names[index]
+        try:
+            data = self._source.read(index)
+            decoded = images.decode(data, name, channels=self.image_shape[2])
+        except images.BrokenPicture as error:
+            raise UserError(
+                f"{self._source.path}: {name} was damaged after the dataset was opened "
+                f"({error.reason}): run `stylegan-jax data check`."
+            ) from error
+        array = images.to_array(decoded)  # [H,W,C]
+        if array.shape != self.image_shape:
+            raise UserError(
+                f"{self._source.path}: {name} is {array.shape}, expected "
+                f"{self.image_shape}: the dataset changed while it was in use."
+            )
+        return array
+
+
+def open_dataset(
+    path: str | os.PathLike,
+    *,
+    resolution: int | tuple[int, int] | None = None,
+    mirror: bool = False,
+    use_labels: bool = False,
+    channels: int = 3,
+    cache_dir: str | os.PathLike | None = None,
+    skip_broken: bool = False,
+    progress: Progress = True,
+) -> ImageDataset:
+    """Opens any pictures as a dataset of one shape.
+
+    Datasets of the right shape are used where they lie. Others are checked, converted
+    and kept as a zip in the cache; the same pictures are converted once.
+
+    Args:
+        path: a folder, zip, ArrayRecord file or ``tfds:NAME[/SPLIT]``.
+        resolution: side, or (height, width); None takes the pictures' own size, which
+            must then be the same for all.
+        mirror: also show every picture flipped left to right.
+        use_labels: give labels, from `dataset.json` or sub-folders.
+        channels: 1, 3 or 4.
+        cache_dir: for converted datasets; None means
+            ``$XDG_CACHE_HOME/stylegan_jax/data``.
+        skip_broken: leave broken pictures out instead of refusing.
+        progress: False, True (bar on a terminal), or called with (done, total).
+
+    Raises:
+        UserError: broken pictures (all are listed), mixed sizes without a resolution,
+            labels asked for and absent.
+    """
+    images.check_channels(channels)
+    wanted = None if resolution is None else prepare.parse_resolution(resolution)
+    source = sources.open_source(path)
+    if not len(source):
+        raise UserError(f"{path} holds no pictures: check the path.")
+    cache = Path(cache_dir) if cache_dir is not None else _default_cache()
+    fingerprint = source.fingerprint()
+    ready, shape = _ready(
+        source, fingerprint, wanted, channels, cache, skip_broken, progress
+    )
+    found = _read_labels(ready, str(path)) if use_labels else None
+    return ImageDataset(
+        ready,
+        shape=(*shape, channels),
+        fingerprint=fingerprint,
+        name=source.name,
+        mirror=mirror,
+        classes_or_vectors=found,
+    )
+
+
+def _default_cache() -> Path:
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "stylegan_jax" / "data"
+
+
+def _ready(
+    source: sources.Source,
+    fingerprint: str,
+    wanted: tuple[int, int] | None,
+    channels: int,
+    cache: Path,
+    skip_broken: bool,
+    progress: Progress,
+) -> tuple[sources.Source, tuple[int, int]]:
+    """Returns a source whose pictures all have the returned (height, width)."""
+    own = prepare.vouched_shape(source)
+    if own and own[2] == channels and wanted in (None, own[:2]):
+        return source, own[:2]
+    # Nobody vouches for these pictures: they are looked at once, and what was found
+    # is remembered, so that a large foreign zip is not decoded at every start.
+    key = hashlib.sha256(f"{fingerprint} {channels}".encode()).hexdigest()[:16]
+    verdict = cache / f"{_safe(source.name)}-{key}.checked.json"
+    with contextlib.suppress(OSError, ValueError):
+        height, width = json.loads(verdict.read_text())["shape"]
+        if wanted in (None, (height, width)):
+            return source, (height, width)
+    shape = wanted or _own_shape(source)
+    if source.kind != "tfds" and _all_fit(source, shape, channels, progress):
+        with prepare.write_aside(verdict) as temporary:
+            temporary.write_text(json.dumps({"shape": shape}))
+        return source, shape
+    return (
+        _cached(source, fingerprint, shape, channels, cache, skip_broken, progress),
+        shape,
+    )
+
+
+def _own_shape(source: sources.Source) -> tuple[int, int]:
+    """Returns the (height, width) that all pictures share, by their headers."""
+    sizes: Counter[tuple[int, int]] = Counter()
+    for index, name in enumerate(source.names):
+        # Broken pictures are reported, all together, by the conversion that follows.
+        with contextlib.suppress(images.BrokenPicture):
+            header = images.read_header(source.read(index), name)
+            sizes[header.height, header.width] += 1
+    if len(sizes) > 1:
+        said = ", ".join(
+            f"{width}x{height} ({count})"
+            for (height, width), count in sizes.most_common(5)
+        )
+        raise UserError(
+            f"{source.path} holds pictures of {len(sizes)} sizes, most often {said}: "
+            "say which resolution to use (--config.data.resolution=256)."
+        )
+    return next(iter(sizes), (1, 1))
+
+
+def _all_fit(
+    source: sources.Source,
+    shape: tuple[int, int],
+    channels: int,
+    progress: Progress,
+) -> bool:
+    """Whether every picture decodes and needs no conversion; stops at the first no."""
+    mode = images.MODES[channels]
+    looks = ordered_map(
+        lambda index: check.look(source, index, channels),
+        len(source),
+        progress=progress,
+        label="checking",
+    )
+    with contextlib.closing(looks):
+        for header, _, problem in looks:
+            if problem or header is None or header.turned or header.deep:
+                return False
+            if (header.height, header.width) != shape or header.mode != mode:
+                return False
+            if header.alpha and channels != 4:
+                return False
+    return True
+
+
+def _cached(
+    source: sources.Source,
+    fingerprint: str,
+    shape: tuple[int, int],
+    channels: int,
+    cache: Path,
+    skip_broken: bool,
+    progress: Progress,
+) -> sources.Source:
+    """Converts ``source`` into the cache, or finds that it was converted before."""
+    said = f"{fingerprint} {shape} {channels} {prepare.VERSION} {skip_broken}"
+    key = hashlib.sha256(said.encode()).hexdigest()[:16]
+    size = f"{shape[0]}x{shape[1]}x{channels}"
+    file = cache / f"{_safe(source.name)}-{size}-{key}.zip"
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"the cache {cache} cannot be made ({error.strerror}): set XDG_CACHE_HOME, "
+            "or prepare the pictures with `stylegan-jax data prepare`."
+        ) from error
+    with _locked(file.with_suffix(".lock")):
+        if file.exists():
+            try:
+                found = sources.open_source(file)
+                if found.provenance().get("source_fingerprint") == fingerprint:
+                    return found
+            except UserError:
+                pass  # a damaged cache is made again
+            file.unlink()
+        # What a killed process left behind; nobody else writes under the lock.
+        for leftover in cache.glob(f".{file.name}.*"):
+            leftover.unlink()
+        _log.info("converting %s to %s in %s", source.path, size, file)
+        done = prepare.prepare(
+            source.path,
+            str(file),
+            resolution=shape,
+            channels=channels,
+            skip_broken=skip_broken,
+            progress=progress,
+        )
+    if done.upscaled:
+        _log.warning(
+            "%s: %d of %d pictures are smaller than %dx%d and were upscaled.",
+            source.path, done.upscaled, done.num_images, shape[1], shape[0],
+        )  # fmt: skip
+    for problem in done.left_out:
+        _log.warning("left out %s: %s", problem.path, problem.message)
+    return sources.open_source(file)
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Lets one process at a time convert the same pictures.
+
+    Where files cannot be locked (Windows, some network file systems) two processes do
+    the same work, and the later rename wins with an equal file.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    with path.open("w") as handle:
+        with contextlib.suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def _safe(name: str) -> str:
+    return re.sub(r"[^\w.-]", "_", name)[:40]
+
+
+def _read_labels(source: sources.Source, path: str) -> np.ndarray:
+    """Returns int64 [N] classes or float32 [N, c_dim] vectors for every picture."""
+    found = source.labels()
+    if found is None:
+        raise UserError(
+            f"{path} has no labels: add a {sources.LABEL_FILE} with "
+            '{"labels": [["a.png", 0], ...]}, sort the pictures into one sub-folder '
+            "per class, or train without labels (data.labels=False)."
+        )
+    originals = source.provenance().get("original_names")
+    if not isinstance(originals, list) or len(originals) != len(source):
+        originals = None
+    return labels.label_arrays(found, source.names, path, shown=originals)

@@ -1,0 +1,241 @@
+"""From a configuration to the parts of a run; all below takes plain values."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from stylegan_jax.data import toy
+from stylegan_jax.data.dataset import ImageDataset
+from stylegan_jax.data.mixture import open_mixture
+from stylegan_jax.errors import UsageError
+from stylegan_jax.models.stylegan2 import Discriminator, Generator
+from stylegan_jax.training import presets, spmd
+from stylegan_jax.training.gan_steps import GanHyper, Phase, make_phases
+
+Weighted = list[tuple[ImageDataset, float]]
+
+# What XLA may do with float32 operands of matrix products.
+_MATMUL = {
+    "float32": "float32",
+    "tf32": "tensorfloat32",
+    "bfloat16": "tensorfloat32",
+    "float16": "tensorfloat32",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class GanRun:
+    """The parts of a StyleGAN2 run.
+
+    Attributes:
+        config: with every derived number filled in.
+        mesh: the devices.
+        g: generator.
+        d: discriminator.
+        hyper: numbers of the steps.
+        rows: order of a global batch over devices and accumulation steps.
+        data: weighted datasets.
+    """
+
+    config: ConfigDict
+    mesh: Mesh
+    g: Generator
+    d: Discriminator
+    hyper: GanHyper
+    rows: np.ndarray
+    data: Weighted
+
+    @property
+    def local_rows(self) -> np.ndarray:
+        """This process's part of ``rows``."""
+        return spmd.local_rows(self.rows, self.mesh)
+
+    def phases(self) -> list[Phase]:
+        """The phases of a step."""
+        return make_phases(self.g, self.d, self.hyper)
+
+    def matmul_precision(self) -> contextlib.AbstractContextManager:
+        """The context in which the steps are traced."""
+        return jax.default_matmul_precision(_MATMUL[self.config.train.precision])
+
+    def with_accumulation(self, accumulate: int) -> GanRun:
+        """The same run with a device's share processed in so many parts."""
+        hyper = dataclasses.replace(self.hyper, accumulate=accumulate)
+        rows = make_rows(self.config, self.mesh.size, accumulate)
+        return dataclasses.replace(self, hyper=hyper, rows=rows)
+
+
+def build_run(config: ConfigDict, workdir: Path, *, progress: bool = True) -> GanRun:
+    """Opens the data, derives the numbers, makes the networks' modules.
+
+    Args:
+        config: as ``experiment.load_config`` gives it.
+        workdir: the run's folder; converted pictures are kept in its ``data/``.
+        progress: show a bar while pictures are converted.
+
+    Raises:
+        UserError: for unusable data.
+        UsageError: for a configuration that cannot be run.
+    """
+    if config.trainer != "stylegan2":
+        raise UsageError(f"There is no trainer '{config.trainer}', choose stylegan2.")
+    data = open_data(config, workdir, progress=progress)
+    height, width, channels = data[0][0].image_shape
+    mesh = spmd.make_mesh()
+    config = presets.resolve(config, height, width, mesh.size)
+    g, d = make_networks(config, (height, width, channels), data[0][0].label_dim)
+    accumulate = accumulation(config, mesh.size)
+    return GanRun(
+        config=config,
+        mesh=mesh,
+        g=g,
+        d=d,
+        hyper=make_hyper(config, accumulate),
+        rows=make_rows(config, mesh.size, accumulate),
+        data=data,
+    )
+
+
+def open_data(config: ConfigDict, workdir: Path, *, progress: bool) -> Weighted:
+    """Opens the training pictures; a smoke run without a path draws toy faces."""
+    section = config.data
+    path = section.path
+    if path is None:
+        if section.resolution is None or config.train.total_kimg > 2:
+            raise UsageError(
+                "There are no pictures to train on: say where they are with "
+                "--config.data.path=FOLDER."
+            )
+        path = _toy_faces(workdir / "data" / "toy", toy_side(section.resolution))
+    return open_mixture(
+        path,
+        resolution=parse_resolution(section.resolution),
+        mirror=section.mirror,
+        use_labels=section.labels,
+        channels=section.channels,
+        cache_dir=workdir / "data",
+        skip_broken=section.skip_broken,
+        progress=progress,
+    )
+
+
+def toy_side(resolution: Any) -> int:
+    """The side of toy faces, which are square."""
+    parsed = parse_resolution(resolution)
+    if not isinstance(parsed, int):
+        raise UsageError(
+            f"Toy faces are square, got data.resolution={resolution}: give one side, "
+            "or your own pictures with --config.data.path=FOLDER."
+        )
+    return parsed
+
+
+def _toy_faces(folder: Path, size: int) -> Path:
+    folder = folder.with_name(f"{folder.name}{size}")
+    if not folder.is_dir() and jax.process_index() == 0:
+        toy.write_toy(folder, style="photo", num=256, size=size, seed=0)
+    spmd.wait_for_all("toy faces")
+    return folder
+
+
+def parse_resolution(value: Any) -> int | tuple[int, int] | None:
+    """Reads 256, "256", "320x256" (height x width) or a pair."""
+    if value is None:
+        return None
+    parts = value.lower().split("x") if isinstance(value, str) else value
+    parts = [parts] if isinstance(parts, int) else parts
+    try:
+        sides = [int(p) for p in parts]
+    except (TypeError, ValueError):
+        sides = []
+    if len(sides) not in (1, 2) or any(s < 8 for s in sides):
+        raise UsageError(
+            f"data.resolution={value} is not understood: give a side such as 256, or "
+            "height x width such as 320x256, each at least 8."
+        )
+    return sides[0] if len(sides) == 1 else (sides[0], sides[1])
+
+
+def make_networks(
+    config: ConfigDict, image_shape: tuple[int, int, int], label_dim: int
+) -> tuple[Generator, Discriminator]:
+    """The modules that a resolved configuration describes."""
+    model, train = config.model, config.train
+    height, width, channels = image_shape
+    grid, num_blocks = presets.base_grid(height, width)
+    low = train.precision in ("bfloat16", "float16")
+    shared = {
+        "num_blocks": num_blocks,
+        "c_dim": label_dim,
+        "base_grid": grid,
+        "img_channels": channels,
+        "channel_base": model.channel_base,
+        "channel_max": model.channel_max,
+        "conv_clamp": model.conv_clamp,
+        "dtype": train.precision if low else "float32",
+        "low_precision_blocks": model.low_precision_blocks,
+    }
+    g = Generator(
+        z_dim=model.z_dim,
+        w_dim=model.w_dim,
+        mapping_layers=model.mapping_layers,
+        architecture=model.g_architecture,
+        **shared,
+    )
+    d = Discriminator(
+        architecture=model.d_architecture,
+        mbstd_group_size=model.mbstd_group_size,
+        mbstd_num_channels=model.mbstd_num_channels,
+        **shared,
+    )
+    return g, d
+
+
+def accumulation(config: ConfigDict, devices: int) -> int:
+    """Parts that a device's share of the batch is processed in."""
+    value = config.train.batch_per_device
+    if value is None or value == "auto":
+        return 1
+    batch = config.train.batch
+    if not isinstance(value, int) or value < 1 or batch % (devices * value):
+        raise UsageError(
+            f"train.batch_per_device={value} must be a whole number that divides the "
+            f"share of a device, {batch // devices} of {batch} images on {devices} "
+            f"device(s), or 'auto'."
+        )
+    return batch // (devices * value)
+
+
+def make_rows(config: ConfigDict, devices: int, accumulate: int) -> np.ndarray:
+    """Order of a global batch, see ``spmd.batch_rows``."""
+    unit = spmd.layout_unit(config.model.mbstd_group_size, config.loss.pl_batch_shrink)
+    return spmd.batch_rows(config.train.batch, devices * accumulate, unit)
+
+
+def make_hyper(config: ConfigDict, accumulate: int) -> GanHyper:
+    """Numbers of the steps from a resolved configuration."""
+    loss, train = config.loss, config.train
+    return GanHyper(
+        batch=train.batch,
+        accumulate=accumulate,
+        r1_gamma=loss.r1_gamma,
+        pl_weight=loss.pl_weight,
+        pl_decay=loss.pl_decay,
+        pl_batch_shrink=loss.pl_batch_shrink,
+        style_mixing_prob=loss.style_mixing_prob,
+        g_reg_interval=loss.g_reg_interval,
+        d_reg_interval=loss.d_reg_interval,
+        g_learning_rate=train.g_learning_rate,
+        d_learning_rate=train.d_learning_rate,
+        ema_kimg=config.ema.kimg,
+        ema_rampup=config.ema.rampup or None,
+        w_avg_beta=config.model.w_avg_beta,
+    )

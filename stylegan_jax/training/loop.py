@@ -1,0 +1,317 @@
+"""The training loop: batch, phases, tick, save."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from clu import parameter_overview
+from ml_collections import ConfigDict
+
+from stylegan_jax.checkpoints.atomic import write_text
+from stylegan_jax.checkpoints.training_state import TrainingCheckpoints
+from stylegan_jax.data.pipeline import make_stream
+from stylegan_jax.errors import UserError
+from stylegan_jax.training import compile as compiling
+from stylegan_jax.training import spmd
+from stylegan_jax.training.build import GanRun, build_run
+from stylegan_jax.training.experiment import to_plain
+from stylegan_jax.training.figures import Figures
+from stylegan_jax.training.hooks import Evaluation, Samples, Snapshots
+from stylegan_jax.training.interrupt import StopSignal
+from stylegan_jax.training.progress import Progress
+from stylegan_jax.training.schedule import Every
+from stylegan_jax.training.state import GanState
+from stylegan_jax.training.writers import StatsWriter
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """How a call of ``train`` ended.
+
+    Attributes:
+        state: the state at the end.
+        nimg: images seen.
+        signal: the signal that ended it early, None where it ran to its end.
+    """
+
+    state: GanState
+    nimg: int
+    signal: int | None
+
+
+@dataclasses.dataclass
+class Clock:
+    """Counters of a run on the host.
+
+    Attributes:
+        step: updates done.
+        nimg: images seen.
+        earlier: seconds of training before this call.
+        began: monotonic time of this call's first step.
+    """
+
+    step: int
+    nimg: int
+    earlier: float
+    began: float = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training, over all calls."""
+        return self.earlier + time.monotonic() - self.began
+
+
+def train(
+    config: ConfigDict, workdir: str | Path, *, show_progress: bool = True
+) -> Outcome:
+    """Trains to ``train.total_kimg``, or goes on where the run in ``workdir`` stopped.
+
+    Args:
+        config: as ``experiment.load_config`` gives it.
+        workdir: the run's folder; see docs/design.md for what it holds.
+        show_progress: write lines and a bar to stderr (process 0 only).
+
+    Returns:
+        The state at the end, and the signal that ended the run early, if one did.
+
+    Raises:
+        UserError: for unusable data, a run that does not fit the device or the
+            checkpoint, or numbers that stay non-finite.
+    """
+    workdir = _make_folder(Path(workdir))
+    shown = show_progress and jax.process_index() == 0
+    progress = Progress(config.train.total_kimg, shown=shown)
+    run = build_run(config, workdir, progress=shown)
+    _introduce(run, progress)
+    programs = compiling.compile_programs(run, progress.say)
+    run = programs.run
+    checkpoints = TrainingCheckpoints(workdir / "checkpoints")
+    try:
+        state, clock, key = _start(run, checkpoints, progress)
+        if jax.process_index() == 0:
+            _write_config(config, run, workdir, progress)
+        with StopSignal() as stop:
+            loop = _Loop(run, programs, checkpoints, workdir, progress, clock)
+            return loop.run(state, key, stop)
+    finally:
+        progress.close()
+        checkpoints.close()
+
+
+class _Loop:
+    """One call of ``train`` after everything is in place."""
+
+    def __init__(
+        self,
+        run: GanRun,
+        programs: compiling.Programs,
+        checkpoints: TrainingCheckpoints,
+        workdir: Path,
+        progress: Progress,
+        clock: Clock,
+    ):
+        self._run, self._programs, self._clock = run, programs, clock
+        self._checkpoints, self._progress = checkpoints, progress
+        config = run.config
+        self._total = round(config.train.total_kimg * 1000)
+        self._tick = Every(config.train.tick_kimg)
+        self._snapshot = Every(config.snapshot.every_kimg)
+        self._eval = Every(config.eval.every_kimg)
+        self._figures = Figures(config.train.nonfinite_patience)
+        self._writes = jax.process_index() == 0
+        if self._writes:
+            self._stats = StatsWriter(workdir, nimg=clock.nimg)
+            self._samples = Samples(run, workdir)
+            self._snapshots = Snapshots(run, workdir, "stylegan-jax train")
+            self._evaluation = Evaluation(run, self._samples)
+        self._last_tick = (time.monotonic(), clock.nimg)
+
+    def run(self, state: GanState, key: jax.Array, stop: StopSignal) -> Outcome:
+        """Steps until the end or a signal; saves whatever happens."""
+        run, clock = self._run, self._clock
+        stream = make_stream(
+            run.data,
+            batch=run.hyper.batch,
+            rows=run.local_rows,
+            seed=run.config.train.seed,
+            start_image=clock.nimg,
+            workers=run.config.data.workers,
+        )
+        if self._writes and clock.step == 0:
+            self._samples.write_reals()
+            self._samples.write_fakes(state, "init")
+            if self._eval.kimg > 0:
+                self._write_tick(self._evaluation.measure(state))
+        index = run.local_rows.astype(np.int32)
+        self._progress.start(clock.nimg)
+        clock.began = time.monotonic()
+        self._last_tick = (clock.began, clock.nimg)
+        previous: Any = None
+        with stream:
+            while clock.nimg < self._total:
+                if stop.agreed(clock.step):
+                    self._save(state)
+                    self._checkpoints.wait()
+                    return Outcome(state, clock.nimg, stop.number)
+                batch = spmd.to_devices(run.mesh, {**next(stream), "index": index})
+                state, metrics = self._step(state, batch, key)
+                # One step may be in flight: no more, so that what is shown is true.
+                jax.block_until_ready(previous)
+                previous = metrics
+                self._after_step(state, metrics)
+        if self._writes:
+            self._stats.close()
+        self._save(state)
+        self._checkpoints.wait()
+        return Outcome(state, clock.nimg, None)
+
+    def _step(self, state, batch, key):
+        metrics: dict[str, jax.Array] = {}
+        for _, interval, program in self._programs.phases:
+            if self._clock.step % interval == 0:
+                state, found = program(state, batch, key)
+                for name, value in found.items():
+                    # Both of a network's phases count the elements they replaced.
+                    both = name in metrics and name.startswith("nonfinite/")
+                    metrics[name] = metrics[name] + value if both else value
+        return self._programs.end(state), metrics
+
+    def _after_step(self, state: GanState, metrics: dict[str, jax.Array]) -> None:
+        clock, before = self._clock, self._clock.nimg
+        self._figures.add(before, metrics)
+        clock.step += 1
+        clock.nimg += self._run.hyper.batch
+        self._progress.advance(self._run.hyper.batch)
+        last = clock.nimg >= self._total
+        measured: dict[str, float] = {}
+        evaluate = last or self._eval.due(before, clock.nimg)
+        if evaluate and self._writes and self._eval.kimg > 0:
+            measured = self._evaluation.measure(state)
+        if last or evaluate or self._tick.due(before, clock.nimg):
+            self._write_tick(measured)
+        if last or self._snapshot.due(before, clock.nimg):
+            self._take_snapshot(state, measured)
+
+    def _write_tick(self, measured: dict[str, float]) -> None:
+        clock = self._clock
+        averages = self._figures.fetch()
+        began, seen = self._last_tick
+        self._last_tick = (time.monotonic(), clock.nimg)
+        if not self._writes:
+            return
+        rate = (clock.nimg - seen) / max(time.monotonic() - began, 1e-9)
+        figures = {
+            "step": clock.step,
+            "nimg": clock.nimg,
+            "kimg": clock.nimg / 1000,
+            "seconds": clock.seconds if clock.began else clock.earlier,
+            "images_per_second": rate,
+            **averages,
+            **measured,
+        }
+        self._stats.write(figures)
+        if clock.began:
+            self._progress.tick(figures)
+
+    def _take_snapshot(self, state: GanState, measured: dict[str, float]) -> None:
+        clock = self._clock
+        if self._writes:
+            name = f"{round(clock.nimg / 1000):06d}"
+            grid = self._samples.write_fakes(state, name)
+            self._stats.picture(clock.step, "fakes", grid)
+            self._snapshots.write(state, clock.nimg, measured)
+        self._save(state)
+        # Grids and files are no training: they do not count in the next tick's rate.
+        self._last_tick = (time.monotonic(), clock.nimg)
+
+    def _save(self, state: GanState) -> None:
+        clock = self._clock
+        document = {
+            "step": clock.step,
+            "nimg": clock.nimg,
+            "seconds": clock.seconds,
+            "seed": self._run.config.train.seed,
+            "data": [[d.fingerprint, w] for d, w in self._run.data],
+        }
+        self._checkpoints.save(clock.step, state, document)
+
+
+def _make_folder(workdir: Path) -> Path:
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"cannot make the folder {workdir}: {error.strerror}; choose another "
+            "--workdir."
+        ) from error
+    return workdir
+
+
+def _introduce(run: GanRun, progress: Progress) -> None:
+    state = compiling.abstract_state(run)
+    g = parameter_overview.count_parameters(state.g_params)
+    d = parameter_overview.count_parameters(state.d_params)
+    pictures = sum(data.num_images for data, _ in run.data)
+    height, width, _ = run.g.image_shape
+    device = run.mesh.devices.flat[0]
+    progress.say(
+        f"{pictures} pictures of {height}x{width}; generator {g / 1e6:.2f} M, "
+        f"discriminator {d / 1e6:.2f} M parameters; batch {run.hyper.batch} on "
+        f"{run.mesh.size} {device.device_kind} device(s) in "
+        f"{jax.process_count()} process(es)"
+    )
+    progress.say("compiling (the first time takes a while; later runs use the cache)")
+
+
+def _start(
+    run: GanRun, checkpoints: TrainingCheckpoints, progress: Progress
+) -> tuple[GanState, Clock, jax.Array]:
+    """The newest checkpoint's state, or a fresh one."""
+    newest = checkpoints.latest()
+    seed = run.config.train.seed
+    if newest is None:
+        key = compiling.root_key(run, seed)
+        state = compiling.make_init(run)(key)
+        return state, Clock(0, int(state.nimg), 0.0), key
+    document = checkpoints.read_document(newest)
+    if document["seed"] != seed:
+        raise UserError(
+            f"This run was begun with train.seed={document['seed']} and cannot go on "
+            f"with {seed}: use that seed, or another --workdir."
+        )
+    if document["data"] != [[d.fingerprint, w] for d, w in run.data]:
+        progress.say("note: the pictures are not those that this run was begun with")
+    state = checkpoints.restore(newest, compiling.abstract_state(run))
+    progress.say(f"going on at {document['nimg'] / 1000:.2f} kimg")
+    clock = Clock(newest, document["nimg"], document["seconds"])
+    return state, clock, compiling.root_key(run, seed)
+
+
+def _write_config(
+    config: ConfigDict, run: GanRun, workdir: Path, progress: Progress
+) -> None:
+    """Writes ``config.json``; on resume, says what differs from the run's own."""
+    path = workdir / "config.json"
+    document = {"requested": to_plain(config), "resolved": to_plain(run.config)}
+    document = json.loads(json.dumps(document, default=str))
+    if path.exists():
+        old = json.loads(path.read_text(encoding="utf-8")).get("resolved", {})
+        for line in _differences(old, document["resolved"]):
+            progress.say(f"changed since this run was begun: {line}")
+    write_text(path, json.dumps(document, indent=1) + "\n")
+
+
+def _differences(old: Any, new: Any, where: str = "") -> list[str]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        lines = []
+        for name in sorted({*old, *new}):
+            place = f"{where}.{name}" if where else name
+            lines += _differences(old.get(name), new.get(name), place)
+        return lines
+    return [] if old == new else [f"{where} was {old}, is {new}"]

@@ -1,0 +1,63 @@
+"""What a person sees of a run: lines of text and a bar."""
+
+from __future__ import annotations
+
+import sys
+
+from tqdm import tqdm
+
+
+class Progress:
+    """A bar in thousands of images on a terminal; lines elsewhere.
+
+    Lines go to stderr, so that stdout stays free for results.
+    """
+
+    def __init__(self, total_kimg: float, *, shown: bool):
+        """Args: the end of the run; ``shown`` is False for all but one process."""
+        self._shown = shown
+        self._total = total_kimg
+        self._bar: tqdm | None = None
+
+    def say(self, text: str) -> None:
+        """Writes a line above the bar."""
+        if self._shown:
+            tqdm.write(text, file=sys.stderr)
+
+    def start(self, nimg: int) -> None:
+        """Shows the bar from ``nimg`` images on."""
+        if self._shown and sys.stderr.isatty():
+            self._bar = tqdm(
+                total=self._total,
+                initial=nimg / 1000,
+                unit="kimg",
+                bar_format="{percentage:3.0f}% |{bar}| {n:.2f}/{total:.2f} kimg"
+                " [{elapsed}<{remaining}{postfix}]",
+                file=sys.stderr,
+            )
+
+    def advance(self, images: int) -> None:
+        """Moves the bar."""
+        if self._bar is not None:
+            self._bar.update(images / 1000)
+
+    def tick(self, figures: dict) -> None:
+        """Shows the newest figures beside the bar, or as a line."""
+        rate = figures["images_per_second"]
+        if self._bar is not None:
+            self._bar.set_postfix_str(f"{rate:.1f} images/s")
+        elif self._shown:
+            names = ("loss/g_main", "loss/d_main", "swd/mean")
+            shown = [
+                f"{n} {figures[n]:.3f}" for n in names if figures.get(n) is not None
+            ]
+            left = (self._total * 1000 - figures["nimg"]) / max(rate, 1e-9)
+            self.say(
+                f"{figures['kimg']:8.2f} of {self._total:g} kimg  {rate:7.1f} images/s"
+                f"  {left / 60:6.1f} min left  {'  '.join(shown)}"
+            )
+
+    def close(self) -> None:
+        """Ends the bar."""
+        if self._bar is not None:
+            self._bar.close()
