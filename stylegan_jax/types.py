@@ -24,7 +24,8 @@ def check_shape(
 ) -> None:
     """Raises ``ValueError`` unless ``x.shape`` fits ``expected`` (None = any size)."""
     fits = len(x.shape) == len(expected) and all(
-        want is None or have == want for have, want in zip(x.shape, expected)
+        want is None or have == want
+        for have, want in zip(x.shape, expected, strict=True)
     )
     if not fits:
         want = ", ".join("any" if e is None else str(e) for e in expected)

@@ -46,6 +46,7 @@ class TrainingCheckpoints:
             args=ocp.args.Composite(
                 state=ocp.args.StandardSave(state),
                 document=ocp.args.JsonSave(dict(document)),
+                shapes=ocp.args.JsonSave(_shapes(state)),
             ),
         )
 
@@ -67,17 +68,21 @@ class TrainingCheckpoints:
         Raises:
             UserError: if the checkpoint holds another structure or other shapes.
         """
-        abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
-        args = ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
-        try:
-            return self._manager.restore(step, args=args)["state"]
-        except (KeyError, TypeError, ValueError) as error:
+        # Compared before anything is read: orbax would fail half-way through.
+        saved = self._manager.restore(
+            step, args=ocp.args.Composite(shapes=ocp.args.JsonRestore())
+        )["shapes"]
+        different = _differences(saved, _shapes(like))
+        if different:
             raise UserError(
                 f"The checkpoint {self._folder / str(step)} does not fit this "
                 "configuration: a run goes on with the networks it was begun with. "
                 "Use the same model section as in config.json, or another --workdir. "
-                f"({_first_line(error)})"
-            ) from error
+                f"Different are: {'; '.join(different)}."
+            )
+        abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+        args = ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
+        return self._manager.restore(step, args=args)["state"]
 
     def wait(self) -> None:
         """Waits until everything is on disk; raises what went wrong meanwhile."""
@@ -89,5 +94,19 @@ class TrainingCheckpoints:
         self._manager.close()
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:200] if str(error).strip() else ""
+def _shapes(tree: Any) -> dict[str, str]:
+    """Each leaf's dtype and shape by its path."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {
+        jax.tree_util.keystr(path): f"{leaf.dtype}{list(leaf.shape)}"
+        for path, leaf in leaves
+    }
+
+
+def _differences(saved: Mapping[str, str], wanted: Mapping[str, str]) -> list[str]:
+    lines = []
+    for path in sorted({*saved, *wanted}):
+        has, needs = saved.get(path, "absent"), wanted.get(path, "absent")
+        if has != needs:
+            lines.append(f"{path} is {has} there and {needs} here")
+    return lines

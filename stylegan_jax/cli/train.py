@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 _EPILOG = """\b
-Examples:
+Example:
   stylegan-jax train --config stylegan2_auto --config.data.path=photos/ \\
       --config.data.resolution=256 --workdir runs/a
   stylegan-jax train --config stylegan2_auto:smoke --workdir runs/smoke
@@ -48,7 +48,7 @@ def train(
     dry_run: bool,
     quiet: bool,
 ) -> int:
-    """Train a model on a folder of pictures, or go on with a run.
+    """Train a model, or go on with a run.
 
     Any value of the configuration is set with --config.SECTION.KEY=VALUE. Pictures of
     any size are checked, resized and kept in the run's folder; run the same command
@@ -62,13 +62,14 @@ def train(
         overrides.append(f"--config.train.seed={seed}")
     config = load_config(name, overrides)
     spmd.join_processes()
-    spmd.enable_compilation_cache()
     if dry_run:
         return _dry_run(config, workdir)
     return _train(config, workdir, quiet)
 
 
 def _train(config, workdir: Path, quiet: bool) -> int:
+    import jax
+
     from stylegan_jax.training.loop import train as run_training
 
     outcome = run_training(config, workdir, show_progress=not quiet)
@@ -79,7 +80,7 @@ def _train(config, workdir: Path, quiet: bool) -> int:
             err=True,
         )
         return 128 + outcome.signal
-    if not quiet:
+    if not quiet and jax.process_index() == 0:
         click.echo(f"trained to {outcome.nimg / 1000:.2f} kimg: {workdir}", err=True)
     return 0
 

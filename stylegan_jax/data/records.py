@@ -10,7 +10,7 @@ from typing import Any
 
 from stylegan_jax.data import images, labels
 from stylegan_jax.data.sources import Source
-from stylegan_jax.errors import MissingExtra, UserError
+from stylegan_jax.errors import UserError
 
 # Format number of the index record. A file holds N records of PNG bytes, then one
 # of JSON: {"arrayrecord": 1, "names": [...], "labels": ..., "stylegan_jax": ...}.
@@ -191,10 +191,8 @@ def _array_record() -> Any:
 
 def _find_builder(path: str) -> tuple[Any, str]:
     """Resolves ``tfds:NAME[/CONFIG][/SPLIT]`` to a prepared builder and a split."""
-    try:
-        import tensorflow_datasets as tfds
-    except ImportError as error:
-        raise MissingExtra("tensorflow_datasets", "tfds", path) from error
+    import tensorflow_datasets as tfds
+
     whole = path.removeprefix("tfds:").strip("/")
     if not whole:
         raise UserError(f"{path} names no set: write tfds:NAME or tfds:NAME/SPLIT.")

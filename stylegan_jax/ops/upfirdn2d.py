@@ -50,9 +50,14 @@ def upfirdn2d(
 
     Returns:
         [N, H', W', C], H' = (H*up + top + bottom - len(f)) // down + 1.
+
+    Raises:
+        ValueError: for a factor below 1, an empty filter or too small an image.
     """
     if up < 1 or down < 1:
         raise ValueError(f"up and down must be at least 1, got {up} and {down}.")
+    if not f:
+        raise ValueError("upfirdn2d needs at least one tap, got an empty filter.")
     root = math.copysign(math.sqrt(abs(gain)), gain)
     taps = tuple(reversed(f))  # the inner operator correlates
     rows = tuple(t * abs(root) for t in taps)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,12 +75,19 @@ class GanRun:
         return dataclasses.replace(self, hyper=hyper, rows=rows)
 
 
-def build_run(config: ConfigDict, workdir: Path, *, progress: bool = True) -> GanRun:
+def build_run(
+    config: ConfigDict,
+    workdir: Path,
+    *,
+    devices: Sequence[jax.Device] | None = None,
+    progress: bool = True,
+) -> GanRun:
     """Opens the data, derives the numbers, makes the networks' modules.
 
     Args:
         config: as ``experiment.load_config`` gives it.
         workdir: the run's folder; converted pictures are kept in its ``data/``.
+        devices: what to run on; None for all there are.
         progress: show a bar while pictures are converted.
 
     Raises:
@@ -87,9 +96,10 @@ def build_run(config: ConfigDict, workdir: Path, *, progress: bool = True) -> Ga
     """
     if config.trainer != "stylegan2":
         raise UsageError(f"There is no trainer '{config.trainer}', choose stylegan2.")
+    presets.check(config)
     data = open_data(config, workdir, progress=progress)
     height, width, channels = data[0][0].image_shape
-    mesh = spmd.make_mesh()
+    mesh = spmd.make_mesh(devices)
     config = presets.resolve(config, height, width, mesh.size)
     g, d = make_networks(config, (height, width, channels), data[0][0].label_dim)
     accumulate = accumulation(config, mesh.size)
@@ -116,7 +126,7 @@ def open_data(config: ConfigDict, workdir: Path, *, progress: bool) -> Weighted:
             )
         path = _toy_faces(workdir / "data" / "toy", toy_side(section.resolution))
     return open_mixture(
-        path,
+        parse_path(path),
         resolution=parse_resolution(section.resolution),
         mirror=section.mirror,
         use_labels=section.labels,
@@ -125,6 +135,21 @@ def open_data(config: ConfigDict, workdir: Path, *, progress: bool) -> Weighted:
         skip_broken=section.skip_broken,
         progress=progress,
     )
+
+
+def parse_path(value: Any) -> Any:
+    """Reads data.path: text, a path, or a list of them or of pairs with weights."""
+    if isinstance(value, int | float):
+        return str(value)  # a folder called 2024
+    items = value if isinstance(value, list | tuple) else [value]
+    for item in items:
+        name = item[0] if isinstance(item, list | tuple) and len(item) == 2 else item
+        if not isinstance(name, str | os.PathLike):
+            raise UsageError(
+                f"data.path={value} is not understood: give a folder, or a weighted "
+                "list such as a/:3,b/:1."
+            )
+    return value
 
 
 def toy_side(resolution: Any) -> int:
@@ -205,7 +230,7 @@ def accumulation(config: ConfigDict, devices: int) -> int:
     if value is None or value == "auto":
         return 1
     batch = config.train.batch
-    if not isinstance(value, int) or value < 1 or batch % (devices * value):
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1 or batch % (devices * value):
         raise UsageError(
             f"train.batch_per_device={value} must be a whole number that divides the "
             f"share of a device, {batch // devices} of {batch} images on {devices} "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import difflib
 import importlib.util
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -53,9 +54,9 @@ def _locate(name: str) -> tuple[Path, str]:
     stem, _, arg = name.partition(":")
     if stem in config_names():
         return Path(next(iter(configs.__path__))) / f"{stem}.py", arg
-    path = Path(stem)
-    if path.suffix == ".py" and path.is_file():
-        return path, arg
+    # Not Path.is_file, which raises for a name that is too long.
+    if stem.endswith(".py") and os.path.isfile(stem):
+        return Path(stem), arg
     close = difflib.get_close_matches(stem, config_names(), 1, 0.4)
     hint = f" Did you mean {close[0]}?" if close else ""
     raise UsageError(
@@ -107,13 +108,18 @@ def _parse(text: str, kind: type, key: str) -> Any:
             return kind(text)
         if kind in (tuple, list):
             value = _literal(text)
-            parts = text.split(",") if isinstance(value, str) else value
-            return kind(parts if isinstance(parts, (list, tuple)) else (parts,))
+            words = [word.strip() for word in text.split(",") if word.strip()]
+            return kind(value if isinstance(value, (list, tuple)) else words)
     except (KeyError, ValueError) as error:
         raise UsageError(
             f"{key[2:]} takes {_KINDS.get(kind, kind.__name__)}, got '{text}'."
         ) from error
-    return text if kind is str else _literal(text)
+    if kind is str:
+        return text
+    value = _literal(text)
+    # A folder may be called 1e5 or 007: what reads back otherwise stays text.
+    exact = isinstance(value, str | list | tuple) or str(value) == text
+    return value if exact else text
 
 
 _KINDS = {bool: "true or false", int: "a whole number", float: "a number"}
@@ -123,7 +129,7 @@ def _literal(text: str) -> Any:
     """A Python literal, or the text itself (paths, sizes such as 320x256)."""
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return text
 
 

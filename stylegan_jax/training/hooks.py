@@ -31,7 +31,7 @@ class Samples:
         """Takes the first pictures of the data for the reals' grid and the labels."""
         self._folder = workdir / "samples"
         self._generator = StyleGAN2Generator(run.g, {})
-        self.reals = real_pictures(run, run.config.snapshot.grid)
+        self.reals = real_pictures(run, min(run.config.snapshot.grid, available(run)))
         self._labels = self.reals["label"] if run.g.c_dim else None
 
     def draw(self, state: GanState, num: int, first_seed: int = 0) -> np.ndarray:
@@ -133,14 +133,14 @@ class Evaluation:
         unknown = [n for n in names if n not in METRICS]
         if unknown:
             raise UsageError(
-                f"eval.metrics has {', '.join(unknown)}: while training, choose from "
+                f"eval.metrics has {', '.join(map(str, unknown))}: while training, "
+                f"choose from "
                 f"{', '.join(METRICS)}."
             )
         self._samples = samples
         self._swd = None
         if "swd" in names and run.config.eval.every_kimg > 0:
-            available = sum(d.num_images for d, _ in run.data)
-            reals = real_pictures(run, min(run.config.eval.num, available))
+            reals = real_pictures(run, min(run.config.eval.num, available(run)))
             if min(reals["image"].shape[1:3]) >= 16:
                 self._swd = SlicedWasserstein(reals["image"], seed=0)
 
@@ -161,6 +161,11 @@ def local(tree: Any) -> Any:
 def viewable(grid: np.ndarray) -> np.ndarray:
     """A grid that a PNG can hold: the first three of more than four channels."""
     return grid if grid.shape[2] <= 4 else grid[:, :, :3]
+
+
+def available(run: GanRun) -> int:
+    """Number of pictures in the data, without their mirror images."""
+    return sum(data.num_images for data, _ in run.data)
 
 
 def real_pictures(run: GanRun, num: int) -> dict[str, np.ndarray]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,13 +69,18 @@ class Clock:
 
 
 def train(
-    config: ConfigDict, workdir: str | Path, *, show_progress: bool = True
+    config: ConfigDict,
+    workdir: str | Path,
+    *,
+    devices: Sequence[jax.Device] | None = None,
+    show_progress: bool = True,
 ) -> Outcome:
     """Trains to ``train.total_kimg``, or goes on where the run in ``workdir`` stopped.
 
     Args:
         config: as ``experiment.load_config`` gives it.
         workdir: the run's folder; see docs/design.md for what it holds.
+        devices: what to run on; None for all there are.
         show_progress: write lines and a bar to stderr (process 0 only).
 
     Returns:
@@ -87,13 +93,16 @@ def train(
     workdir = _make_folder(Path(workdir))
     shown = show_progress and jax.process_index() == 0
     progress = Progress(config.train.total_kimg, shown=shown)
-    run = build_run(config, workdir, progress=shown)
+    run = build_run(config, workdir, devices=devices, progress=shown)
     _introduce(run, progress)
-    programs = compiling.compile_programs(run, progress.say)
-    run = programs.run
     checkpoints = TrainingCheckpoints(workdir / "checkpoints")
     try:
-        state, clock, key = _start(run, checkpoints, progress)
+        # Whatever may be refused is refused before minutes of compiling.
+        clock = _resume_point(run, checkpoints, progress)
+        state, key = _first_state(run, checkpoints, clock)
+        progress.say("compiling (the first time takes a while, later runs are quicker)")
+        programs = compiling.compile_programs(run, progress.say)
+        run = programs.run
         if jax.process_index() == 0:
             _write_config(config, run, workdir, progress)
         with StopSignal() as stop:
@@ -126,7 +135,8 @@ class _Loop:
         self._figures = Figures(config.train.nonfinite_patience)
         self._writes = jax.process_index() == 0
         if self._writes:
-            self._stats = StatsWriter(workdir, nimg=clock.nimg)
+            # A run that died before its first checkpoint begins anew.
+            self._stats = StatsWriter(workdir, nimg=clock.nimg if clock.step else -1)
             self._samples = Samples(run, workdir)
             self._snapshots = Snapshots(run, workdir, "stylegan-jax train")
             self._evaluation = Evaluation(run, self._samples)
@@ -266,20 +276,17 @@ def _introduce(run: GanRun, progress: Progress) -> None:
         f"{run.mesh.size} {device.device_kind} device(s) in "
         f"{jax.process_count()} process(es)"
     )
-    progress.say("compiling (the first time takes a while; later runs use the cache)")
 
 
-def _start(
+def _resume_point(
     run: GanRun, checkpoints: TrainingCheckpoints, progress: Progress
-) -> tuple[GanState, Clock, jax.Array]:
-    """The newest checkpoint's state, or a fresh one."""
+) -> Clock:
+    """The counters of the newest checkpoint, or of a run that begins."""
     newest = checkpoints.latest()
-    seed = run.config.train.seed
     if newest is None:
-        key = compiling.root_key(run, seed)
-        state = compiling.make_init(run)(key)
-        return state, Clock(0, int(state.nimg), 0.0), key
+        return Clock(0, int(run.config.init.resume_kimg * 1000), 0.0)
     document = checkpoints.read_document(newest)
+    seed = run.config.train.seed
     if document["seed"] != seed:
         raise UserError(
             f"This run was begun with train.seed={document['seed']} and cannot go on "
@@ -287,10 +294,18 @@ def _start(
         )
     if document["data"] != [[d.fingerprint, w] for d, w in run.data]:
         progress.say("note: the pictures are not those that this run was begun with")
-    state = checkpoints.restore(newest, compiling.abstract_state(run))
     progress.say(f"going on at {document['nimg'] / 1000:.2f} kimg")
-    clock = Clock(newest, document["nimg"], document["seconds"])
-    return state, clock, compiling.root_key(run, seed)
+    return Clock(newest, document["nimg"], document["seconds"])
+
+
+def _first_state(
+    run: GanRun, checkpoints: TrainingCheckpoints, clock: Clock
+) -> tuple[GanState, jax.Array]:
+    """The checkpoint's state, or a fresh one; and the run's root key."""
+    key = compiling.root_key(run, run.config.train.seed)
+    if checkpoints.latest() is None:
+        return compiling.make_init(run)(key), key
+    return checkpoints.restore(clock.step, compiling.abstract_state(run)), key
 
 
 def _write_config(

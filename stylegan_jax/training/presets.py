@@ -7,6 +7,7 @@ import math
 from ml_collections import ConfigDict
 
 from stylegan_jax.errors import UsageError
+from stylegan_jax.models.stylegan2 import discriminator, synthesis
 from stylegan_jax.training.spmd import layout_unit
 
 PRECISIONS = ("float32", "tf32", "bfloat16", "float16")
@@ -44,8 +45,8 @@ def resolve(config: ConfigDict, height: int, width: int, devices: int) -> Config
     """Returns the configuration with every derived number filled in.
 
     The rules are those of StyleGAN2-ADA's ``cfg=auto``. DIFF(nv): the batch is rounded
-    down to what can be split over the devices in whole minibatch-std groups, where
-    NVIDIA's loop would fail or split a group.
+    down (but not to nothing) to what can be split over the devices in whole
+    minibatch-std groups, where NVIDIA's loop would fail or split a group.
 
     Args:
         config: as ``experiment.load_config`` gives it; not changed.
@@ -56,6 +57,7 @@ def resolve(config: ConfigDict, height: int, width: int, devices: int) -> Config
     Raises:
         UsageError: for a value outside its range.
     """
+    check(config)
     config = config.copy_and_resolve_references()
     size = max(height, width)
     _batch(config, size, devices)
@@ -71,7 +73,6 @@ def resolve(config: ConfigDict, height: int, width: int, devices: int) -> Config
     _default(config.ema, "rampup", 0.05)
     if train.precision in ("bfloat16", "float16"):
         _default(model, "conv_clamp", 256.0)
-    _check(config)
     return config
 
 
@@ -95,45 +96,98 @@ def _batch(config: ConfigDict, size: int, devices: int) -> None:
         model.mbstd_group_size = fitting[0] if fitting else 4
 
 
-def _check(config: ConfigDict) -> None:
-    """Ranges; every offender is named in one message."""
-    positive = {
-        "train.batch": config.train.batch,
-        "train.total_kimg": config.train.total_kimg,
-        "train.tick_kimg": config.train.tick_kimg,
-        "train.g_learning_rate": config.train.g_learning_rate,
-        "train.d_learning_rate": config.train.d_learning_rate,
-        "train.nonfinite_patience": config.train.nonfinite_patience,
-        "snapshot.every_kimg": config.snapshot.every_kimg,
-        "loss.g_reg_interval": config.loss.g_reg_interval,
-        "loss.d_reg_interval": config.loss.d_reg_interval,
-        "loss.pl_batch_shrink": config.loss.pl_batch_shrink,
-        "model.z_dim": config.model.z_dim,
-        "model.w_dim": config.model.w_dim,
-        "model.mapping_layers": config.model.mapping_layers,
-        "model.channel_base": config.model.channel_base,
-        "model.channel_max": config.model.channel_max,
-        "model.mbstd_group_size": config.model.mbstd_group_size,
-        "snapshot.grid": config.snapshot.grid,
+def check(config: ConfigDict) -> None:
+    """Refuses values out of range; every offender is named in one message.
+
+    None stands for what is derived, and is refused where nothing is.
+
+    Args:
+        config: as ``experiment.load_config`` gives it.
+
+    Raises:
+        UsageError: naming every offender.
+    """
+    values = {
+        f"{section}.{key}": value
+        for section, node in config.items()
+        if isinstance(node, ConfigDict)
+        for key, value in node.items()
     }
-    not_negative = {
-        "loss.r1_gamma": config.loss.r1_gamma,
-        "loss.pl_weight": config.loss.pl_weight,
-        "loss.style_mixing_prob": config.loss.style_mixing_prob,
-        "ema.kimg": config.ema.kimg,
-        "ema.rampup": config.ema.rampup,
-        "eval.every_kimg": config.eval.every_kimg,
-        "init.resume_kimg": config.init.resume_kimg,
-    }
-    wrong = [f"{k}={v} must be above 0" for k, v in positive.items() if not v > 0]
-    wrong += [f"{k}={v} must be 0 or more" for k, v in not_negative.items() if v < 0]
-    numbers = [*positive.values(), *not_negative.values()]
-    if not all(math.isfinite(v) for v in numbers):
-        wrong.append("every number must be finite")
-    if config.train.precision not in PRECISIONS:
-        choices = ", ".join(PRECISIONS)
-        wrong.append(
-            f"train.precision='{config.train.precision}' must be one of {choices}"
-        )
+    wrong = [
+        f"{name} must be given"
+        for name, value in values.items()
+        if value is None and name not in _MAY_BE_NONE
+    ]
+    for name, value in values.items():
+        if value is None:
+            continue
+        if isinstance(value, float) and not math.isfinite(value):
+            wrong.append(f"{name}={value} must be finite")
+        elif name in _ABOVE_ZERO and value <= 0:
+            wrong.append(f"{name}={value} must be above 0")
+        elif name in _NOT_NEGATIVE and value < 0:
+            wrong.append(f"{name}={value} must be 0 or more")
+        elif name in _SHARES and not 0 <= value <= 1:
+            wrong.append(f"{name}={value} must be from 0 to 1")
+        elif name in _CHOICES and value not in _CHOICES[name]:
+            choices = ", ".join(_CHOICES[name])
+            wrong.append(f"{name}='{value}' must be one of {choices}")
     if wrong:
         raise UsageError(f"The configuration is out of range: {'; '.join(wrong)}.")
+
+
+# What is derived from the pictures and the devices, or may be absent.
+_MAY_BE_NONE = {
+    "data.path",
+    "data.resolution",
+    "model.mapping_layers",
+    "model.channel_base",
+    "model.mbstd_group_size",
+    "model.conv_clamp",
+    "train.batch",
+    "train.batch_per_device",
+    "train.g_learning_rate",
+    "train.d_learning_rate",
+    "loss.r1_gamma",
+    "ema.kimg",
+    "ema.rampup",
+}
+_ABOVE_ZERO = {
+    "train.batch",
+    "train.total_kimg",
+    "train.tick_kimg",
+    "train.g_learning_rate",
+    "train.d_learning_rate",
+    "train.nonfinite_patience",
+    "snapshot.every_kimg",
+    "snapshot.grid",
+    "loss.g_reg_interval",
+    "loss.d_reg_interval",
+    "loss.pl_batch_shrink",
+    "model.z_dim",
+    "model.w_dim",
+    "model.mapping_layers",
+    "model.channel_base",
+    "model.channel_max",
+    "model.mbstd_group_size",
+    "model.conv_clamp",
+    "eval.num",
+}
+_NOT_NEGATIVE = {
+    "loss.r1_gamma",
+    "loss.pl_weight",
+    "ema.kimg",
+    "ema.rampup",
+    "eval.every_kimg",
+    "init.resume_kimg",
+    "data.workers",
+    "model.mbstd_num_channels",
+    "model.low_precision_blocks",
+    "train.seed",
+}
+_SHARES = {"loss.style_mixing_prob", "loss.pl_decay", "model.w_avg_beta"}
+_CHOICES = {
+    "train.precision": PRECISIONS,
+    "model.g_architecture": synthesis.ARCHITECTURES,
+    "model.d_architecture": discriminator.ARCHITECTURES,
+}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +21,8 @@ class Every:
 
     def due(self, before: int, now: int) -> bool:
         """Whether a multiple of the period lies in (before, now], in images."""
-        if self.kimg <= 0:
+        if self.kimg <= 0 or math.isinf(self.kimg):
             return False
-        period = self.kimg * 1000.0
-        return int(before / period) != int(now / period)
+        # In whole millionths of an image: 0.07 * 1000 is a little more than 70.
+        period = max(round(self.kimg * 1e9), 1)
+        return before * 10**6 // period != now * 10**6 // period

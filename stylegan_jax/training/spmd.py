@@ -150,11 +150,3 @@ def join_processes() -> None:
             "through launch/local.sh, or set all three."
         )
     jax.distributed.initialize(address, int(count), int(rank))
-
-
-def enable_compilation_cache() -> None:
-    """Keeps compiled programs on disk, where the user has not chosen otherwise."""
-    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        root = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-        folder = os.path.join(root, "stylegan_jax", "xla")
-        jax.config.update("jax_compilation_cache_dir", folder)

@@ -22,15 +22,17 @@ class StatsWriter:
 
         Args:
             workdir: the run's folder.
-            nimg: images at which the run goes on; 0 for a new one.
+            nimg: images at which the run goes on; -1 for a new one, which keeps no
+                line.
         """
         self._path = workdir / "stats.jsonl"
         self._tensorboard = _tensorboard_writer(workdir)
         if self._path.exists():
-            lines = self._path.read_text(encoding="utf-8").splitlines(keepends=True)
-            kept = [line for line in lines if _nimg(line) <= nimg]
-            if len(kept) < len(lines):
-                write_text(self._path, "".join(kept))
+            text = self._path.read_text(encoding="utf-8", errors="replace")
+            kept = [line for line in text.split("\n") if _nimg(line) <= nimg]
+            mended = "".join(line + "\n" for line in kept)
+            if mended != text:
+                write_text(self._path, mended)
 
     def write(self, figures: Mapping[str, Any]) -> None:
         """Writes one line; it is on disk when this returns."""
@@ -72,7 +74,7 @@ def _nimg(line: str) -> int:
     """Images of a line; a line that a crash cut short counts as lost."""
     try:
         return int(json.loads(line)["nimg"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError):
         return 2**62
 
 

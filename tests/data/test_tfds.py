@@ -1,13 +1,12 @@
 import io
 
 import pytest
+import tensorflow_datasets as tfds
 from PIL import Image
 
 from stylegan_jax.data.dataset import open_dataset
 from stylegan_jax.data.sources import open_source
 from stylegan_jax.errors import UserError
-
-tfds = pytest.importorskip("tensorflow_datasets")
 
 
 class StylegandTinySet(tfds.core.GeneratorBasedBuilder):

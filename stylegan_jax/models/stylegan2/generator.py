@@ -177,6 +177,10 @@ class Generator(nn.Module):
             raise ValueError(
                 "noise_mode='random' needs noise_keys, one random key per image."
             )
+        if noise_keys is not None:
+            # A single key would give all images the same noise, silently.
+            one_each = (w_plus.shape[0],)
+            check_shape(noise_keys, "noise_keys", one_each, where="Generator.synthesis")
         return self.synthesis_network(
             w_plus, noise_mode=noise_mode, noise_keys=noise_keys
         )

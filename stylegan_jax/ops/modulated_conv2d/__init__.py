@@ -56,9 +56,12 @@ def modulated_conv2d(
     Raises:
         ValueError: for shapes that do not fit together.
     """
+    check_shape(x, "x", (None, None, None, None), where="modulated_conv2d")
     n, inputs = x.shape[0], x.shape[3]
     check_shape(w, "w", (None, None, inputs, None), where="modulated_conv2d")
     check_shape(styles, "styles", (n, inputs), where="modulated_conv2d")
+    if bias is not None:
+        check_shape(bias, "bias", (w.shape[3],), where="modulated_conv2d")
     return dispatch.call(
         "modulated_conv2d",
         _IMPLEMENTATIONS,

@@ -135,9 +135,7 @@ def test_rosinality_outputs(ros):
     images = ros.images(w_plus)
     close(images, nhwc(expected["image"]), 1e-4)
     w_avg = ros.case.input("latent_avg")
-    close(
-        ros.images(truncate(w_plus, w_avg, 0.7)), nhwc(expected["image_psi07"]), 1e-4
-    )
+    close(ros.images(truncate(w_plus, w_avg, 0.7)), nhwc(expected["image_psi07"]), 1e-4)
     z2 = jnp.asarray(ros.case.input("z2"))
     w2 = ros.broadcast(ros.g.apply(ros.g_variables, z2, method="w"))
     mixed = jnp.concatenate([w_plus[:, :4], w2[:, 4:]], 1)

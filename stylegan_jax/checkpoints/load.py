@@ -1,0 +1,140 @@
+"""``load``: from a path to a model ready for use."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from stylegan_jax.checkpoints.model_file import ModelFile, read_model
+from stylegan_jax.checkpoints.stylegan2_discriminator import StyleGAN2Discriminator
+from stylegan_jax.checkpoints.stylegan2_generator import StyleGAN2Generator
+from stylegan_jax.errors import UserError
+
+# The parts that a run or a converted checkpoint may have a file of.
+PARTS = ("g_ema", "g", "d")
+
+Model = StyleGAN2Generator | StyleGAN2Discriminator
+
+# The one place that says which class a family of model files is. The names are those
+# of `model_file.FAMILIES`.
+FAMILIES: Mapping[str, type[StyleGAN2Generator] | type[StyleGAN2Discriminator]] = {
+    "stylegan2.generator": StyleGAN2Generator,
+    "stylegan2.discriminator": StyleGAN2Discriminator,
+}
+
+
+def load(path: str | Path, *, part: str = "g_ema") -> Model:
+    """Opens a model; nothing in the file is executed.
+
+    Args:
+        path: a model file, a run's folder, or a folder that convert wrote; see
+            `find_model`.
+        part: which model of a folder: ``g_ema``, ``g`` or ``d``.
+
+    Returns:
+        A `StyleGAN2Generator` or a `StyleGAN2Discriminator`: the file's family decides.
+
+    Raises:
+        UserError: there is no such model, the file is no model file or is damaged, or
+            its tensors do not fit its config.
+    """
+    file = find_model(path, part=part)
+    return model_from(read_model(file), where=file)
+
+
+def load_generator(path: str | Path) -> StyleGAN2Generator:
+    """Opens a generator as `load` does.
+
+    Raises:
+        UserError: what `load` refuses, and models of another family.
+    """
+    model = load(path)
+    if not isinstance(model, StyleGAN2Generator):
+        raise UserError(
+            f"{path} is a {model.metadata['family']} and no generator: give another "
+            "model."
+        )
+    return model
+
+
+def model_from(model: ModelFile, *, where: object) -> Model:
+    """Makes the model that a file's content describes.
+
+    Args:
+        model: what `read_model` returned.
+        where: what to name in errors, e.g. the file's path.
+
+    Returns:
+        The model.
+
+    Raises:
+        UserError: the tensors do not fit the config.
+    """
+    return FAMILIES[model.family].from_file(model, where=where)
+
+
+def find_model(path: str | Path, *, part: str = "g_ema") -> Path:
+    """Finds the model file that a path means.
+
+    1. A file is meant itself.
+    2. A run's folder: ``models/best.json`` names the kimg of the best snapshot, as
+       ``{"kimg": 12}``; without it the newest ``models/<part>-<kimg>.safetensors``.
+    3. A folder that convert wrote: ``<part>.safetensors``.
+
+    Args:
+        path: the file or folder.
+        part: which model of a folder, one of `PARTS`.
+
+    Returns:
+        The path of a file that exists.
+
+    Raises:
+        UserError: nothing is there, or the folder holds no such model.
+    """
+    path = Path(path)
+    if part not in PARTS:
+        raise UserError(f"unknown part {part!r}: choose from {', '.join(PARTS)}.")
+    if path.is_file():
+        return path
+    if not path.is_dir():
+        raise UserError(f"there is no model {path}: check the name.")
+    snapshots = _snapshots(path / "models", part)
+    if snapshots:
+        best = _best(path / "models" / "best.json")
+        return snapshots.get(best, snapshots[max(snapshots)])
+    converted = path / f"{part}.safetensors"
+    if converted.is_file():
+        return converted
+    raise UserError(
+        f"the folder {path} holds no model {part}: expected "
+        f"models/{part}-*.safetensors (a run that has saved a snapshot) or "
+        f"{part}.safetensors (from convert)."
+    )
+
+
+def _snapshots(folder: Path, part: str) -> dict[int, Path]:
+    """A run's snapshots of a part by kimg."""
+    found = {}
+    for file in folder.glob(f"{part}-*.safetensors"):
+        match = re.fullmatch(rf"{part}-(\d+)\.safetensors", file.name)
+        if match:
+            found[int(match[1])] = file
+    return found
+
+
+def _best(file: Path) -> int:
+    """The kimg of the best snapshot; -1 where none is named."""
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return -1
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{file} cannot be read ({error}): delete it to use the newest snapshot."
+        ) from error
+    kimg = document.get("kimg") if isinstance(document, dict) else None
+    if not isinstance(kimg, int):
+        raise UserError(f"{file} names no kimg: delete it to use the newest snapshot.")
+    return kimg

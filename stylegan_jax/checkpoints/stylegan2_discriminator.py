@@ -1,0 +1,92 @@
+"""A StyleGAN2 discriminator ready for use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from stylegan_jax.checkpoints.arguments import check_array
+from stylegan_jax.checkpoints.model_file import ModelFile
+from stylegan_jax.checkpoints.structure import build_module, config_of, fit_variables
+from stylegan_jax.errors import UserError
+from stylegan_jax.models.stylegan2 import Discriminator
+
+
+class StyleGAN2Discriminator:
+    """A discriminator with its weights.
+
+    Attributes:
+        module: the Linen module.
+        variables: the collection ``params``.
+        metadata: the JSON document of the file it came from; empty if none.
+    """
+
+    def __init__(
+        self,
+        module: Discriminator,
+        variables: Mapping[str, Any],
+        *,
+        metadata: Mapping[str, Any] | None = None,
+    ):
+        self.module = module
+        self.variables = variables
+        self.metadata = dict(metadata or {})
+        self._apply = jax.jit(module.apply)
+
+    @classmethod
+    def from_file(cls, model: ModelFile, *, where: object) -> StyleGAN2Discriminator:
+        """Makes the discriminator that a model file holds; see the generator's."""
+        module = build_module(Discriminator, model.config, where=where)
+        x = jax.ShapeDtypeStruct((1, *module.image_shape), jnp.float32)
+        c = jax.ShapeDtypeStruct((1, module.c_dim), jnp.float32)
+        variables = fit_variables(model.variables, module.init, x, c, where=where)
+        return cls(module, variables, metadata=model.metadata)
+
+    @property
+    def params(self) -> Any:
+        """The trained parameters."""
+        return self.variables["params"]
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The constructor fields of the module."""
+        return config_of(self.module)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(H, W, C) of a picture."""
+        return self.module.image_shape
+
+    def __call__(self, x: jax.Array, c: jax.Array | None = None) -> jax.Array:
+        """Scores pictures; the score depends on the others of its minibatch group.
+
+        Args:
+            x: [N, H, W, C] float32 in [-1, 1].
+            c: [N, c_dim] float32 labels, where the model is conditional.
+
+        Returns:
+            [N] float32 logits, high for what looks real.
+
+        Raises:
+            UserError: another shape, a missing label, or an N that groups do not
+                divide.
+        """
+        x = jnp.asarray(x, jnp.float32)
+        check_array(x, "x", ("N", *self.image_shape))
+        if self.module.c_dim > 0:
+            if c is None:
+                raise UserError(
+                    f"this discriminator needs labels: give c [N, {self.module.c_dim}]."
+                )
+            c = jnp.asarray(c, jnp.float32)
+            check_array(c, "c", (len(x), self.module.c_dim))
+        group = min(self.module.mbstd_group_size, len(x))
+        if self.module.mbstd_num_channels and group and len(x) % group:
+            raise UserError(
+                f"the discriminator looks at groups of {group} pictures, got {len(x)}: "
+                "give a multiple."
+            )
+        return self._apply(self.variables, x, c)

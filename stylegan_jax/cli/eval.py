@@ -1,0 +1,76 @@
+"""``stylegan-jax eval``."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+
+@click.command(
+    "eval", epilog="Example: stylegan-jax eval runs/a --data photos.zip --json"
+)
+@click.argument("model")
+@click.option("--data", required=True, help="Real pictures: folder, zip, tfds:NAME…")
+@click.option(
+    "--metrics",
+    default="swd",
+    show_default=True,
+    help="Names, apart by commas. swd: sliced Wasserstein distance ×1000.",
+)
+@click.option(
+    "--num",
+    type=click.IntRange(1, 2**20),
+    default=2048,
+    show_default=True,
+    help="Pictures of each kind, at most; figures compare at equal numbers only.",
+)
+@click.option(
+    "--psi", type=float, default=1.0, show_default=True, help="Truncation psi."
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    default=0,
+    show_default=True,
+    help="Of the latents, the choice of real pictures and the metric.",
+)
+@click.option("--batch", type=click.IntRange(1), help="Pictures computed at a time.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def evaluate(
+    model: str,
+    data: str,
+    metrics: str,
+    num: int,
+    psi: float,
+    seed: int,
+    batch: int | None,
+    as_json: bool,
+) -> None:
+    """Measure a generator against a data set.
+
+    MODEL is a model file or a run's folder. With --json the line also says on what the
+    figures were measured.
+    """
+    from tqdm import tqdm
+
+    from stylegan_jax.pipelines import evaluate as library
+
+    # disable=None: a bar only where a person watches.
+    with tqdm(unit="img", leave=False, disable=None) as bar:
+        result = library.evaluate(
+            model,
+            data,
+            metrics=[name.strip() for name in metrics.split(",")],
+            num=num,
+            seed=seed,
+            truncation_psi=psi,
+            batch=batch,
+            progress=bar.update,
+        )
+    if as_json:
+        click.echo(json.dumps(result))
+        return
+    for name, value in result["metrics"].items():
+        click.echo(f"{name:<12}{value:>10.3f}")
+    click.echo(f"on {result['num_real']} real and {result['num_fake']} drawn pictures")

@@ -1,0 +1,120 @@
+"""The command ``stylegan-jax``: finds the subcommand, turns errors into exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from stylegan_jax import __version__
+from stylegan_jax.errors import UserError
+
+# Subcommand: where its click command lies, and the line that `--help` shows. The line
+# is repeated here so that `--help` imports none of them; a test holds both equal.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "demo": (
+        "stylegan_jax.cli.demo:demo",
+        "Train a small generator on toy faces and write a report.",
+    ),
+    "data": (
+        "stylegan_jax.cli.data:data",
+        "Check, prepare and draw training pictures.",
+    ),
+    "train": (
+        "stylegan_jax.cli.train:train",
+        "Train a model, or go on with a run.",
+    ),
+    "generate": (
+        "stylegan_jax.cli.generate:generate",
+        "Draw pictures from a generator.",
+    ),
+    "eval": (
+        "stylegan_jax.cli.eval:evaluate",
+        "Measure a generator against a data set.",
+    ),
+    "doctor": (
+        "stylegan_jax.cli.doctor:doctor",
+        "Show what works on this machine.",
+    ),
+}
+
+INTERRUPTED = 130
+
+
+class LazyGroup(click.Group):
+    """A group that imports a subcommand when it is called and not before."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the order in which one needs them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Imports and returns a command; None where there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[cmd_name][0].split(":")
+        return getattr(importlib.import_module(module), attribute)
+
+    def format_commands(
+        self, ctx: click.Context, formatter: click.HelpFormatter
+    ) -> None:
+        """Writes the list of commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.command(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Example: stylegan-jax demo --workdir demo",
+)
+@click.version_option(__version__, prog_name="stylegan-jax")
+def cli() -> None:
+    """StyleGAN2 in JAX: from a folder of pictures to a generator.
+
+    Every command has its own --help with an example.
+    """
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Runs the command line and exits: 0 done, 1 failed, 2 wrong usage, 130 Ctrl-C.
+
+    Args:
+        args: the words after the program's name; None means those of the process.
+
+    Raises:
+        SystemExit: always, unless the program has a bug, which keeps its traceback.
+    """
+    sys.exit(_run(args))
+
+
+def _keep_compiled_programs() -> None:
+    """Sets jax's compilation cache, unless the user has; jax is not imported yet."""
+    root = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    folder = os.path.join(root, "stylegan_jax", "xla")
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", folder)
+
+
+def _run(args: Sequence[str] | None) -> int:
+    _keep_compiled_programs()
+    try:
+        code = cli.main(args, prog_name="stylegan-jax", standalone_mode=False)
+        sys.stdout.flush()  # here, where a closed pipe is still caught
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except UserError as error:
+        click.echo(f"error: {error}", err=True)
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted", err=True)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output has gone (`… | head`): nothing to tell anyone, and
+        # Python must not try to flush again on its way out.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return code if isinstance(code, int) else 0

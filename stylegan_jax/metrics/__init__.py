@@ -1,0 +1,1 @@
+"""Sliced Wasserstein and other distances between sets of pictures."""

@@ -1,0 +1,1 @@
+"""Load once, call many times: the functions behind the commands."""

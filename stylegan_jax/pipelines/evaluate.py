@@ -1,0 +1,122 @@
+"""Metrics of a generator against a data set, with what they were measured on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stylegan_jax.checkpoints.load import find_model, model_from
+from stylegan_jax.checkpoints.model_file import read_model, sha256_of
+from stylegan_jax.checkpoints.stylegan2_generator import StyleGAN2Generator
+from stylegan_jax.data.dataset import ImageDataset, open_dataset
+from stylegan_jax.errors import UsageError, UserError
+from stylegan_jax.metrics.swd import swd
+
+# Metric: what compares [N, H, W, C] uint8 real and fake pictures.
+METRICS: dict[str, Callable[..., dict[str, float]]] = {"swd": swd}
+
+
+def evaluate(
+    model: str | Path,
+    data: str | Path,
+    *,
+    metrics: Sequence[str] = ("swd",),
+    num: int = 2048,
+    seed: int = 0,
+    truncation_psi: float = 1.0,
+    batch: int | None = None,
+    progress: Callable[[int], Any] | None = None,
+) -> dict[str, Any]:
+    """Measures a generator.
+
+    As many pictures are drawn as real ones are taken: ``num``, or all there are where
+    they are fewer. A conditional model draws the labels of the real pictures.
+
+    Args:
+        model: a model file or a run's folder.
+        data: any data set that training takes.
+        metrics: names, of `METRICS`.
+        num: how many pictures of each kind, at most.
+        seed: of the choice of pictures, of the latents and of the metrics.
+        truncation_psi: of the generator.
+        batch: about how many pictures are computed at a time.
+        progress: called with the number of pictures drawn since the last call.
+
+    Returns:
+        JSON values: ``metrics`` (name → figure) and their provenance: ``model``,
+        ``model_sha256``, ``model_provenance``, ``data``, ``data_fingerprint``,
+        ``num_real``, ``num_fake``, ``seed``, ``truncation_psi``, ``noise_mode``.
+
+    Raises:
+        UserError: an unknown metric, a model that is no generator, or data that do not
+            fit it.
+    """
+    unknown = [name for name in metrics if name not in METRICS]
+    if unknown or not metrics:
+        raise UsageError(
+            f"unknown metrics '{', '.join(unknown)}': choose from {', '.join(METRICS)}."
+        )
+    if num < 1:
+        raise UsageError(f"a metric needs at least 1 picture, got {num}.")
+    file = find_model(model)
+    generator = model_from(read_model(file), where=file)
+    if not isinstance(generator, StyleGAN2Generator):
+        raise UserError(f"{file} is no generator: give another model.")
+    dataset = _open(data, generator)
+    real, labels = _choose(dataset, num, seed)
+    # Not 0 … N-1: those are the seeds that people have looked at.
+    seeds = np.random.default_rng((seed, 1)).integers(0, 2**32, len(real)).tolist()
+    parts = []
+    for part in generator.iter_images(
+        seeds, truncation_psi=truncation_psi, labels=labels, batch=batch
+    ):
+        parts.append(part)
+        if progress is not None:
+            progress(len(part))
+    fake = np.concatenate(parts)
+    figures: dict[str, float] = {}
+    for name in metrics:
+        figures.update(METRICS[name](real, fake, seed=seed))
+    return {
+        "metrics": figures,
+        "model": str(file),
+        "model_sha256": sha256_of(file),
+        "model_provenance": generator.metadata.get("provenance", {}),
+        "data": str(data),
+        "data_fingerprint": dataset.fingerprint,
+        "num_real": len(real),
+        "num_fake": len(fake),
+        "seed": seed,
+        "truncation_psi": truncation_psi,
+        "noise_mode": "const",
+    }
+
+
+def _open(data: str | Path, generator: StyleGAN2Generator) -> ImageDataset:
+    height, width, channels = generator.image_shape
+    dataset = open_dataset(
+        data,
+        resolution=(height, width),
+        channels=channels,
+        use_labels=generator.module.c_dim > 0,
+    )
+    if generator.module.c_dim not in (0, dataset.label_dim):
+        raise UserError(
+            f"the model knows {generator.module.c_dim} classes and {data} has "
+            f"{dataset.label_dim}: give the data it was trained on."
+        )
+    return dataset
+
+
+def _choose(
+    dataset: ImageDataset, num: int, seed: int
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Up to ``num`` pictures without repetition, and their labels if there are any."""
+    order = np.random.default_rng((seed, 0)).permutation(len(dataset))[:num]
+    items = [dataset[int(index)] for index in order]
+    images = np.stack([item["image"] for item in items])
+    labels = np.stack([item["label"] for item in items]) if dataset.label_dim else None
+    return images, labels

@@ -1,0 +1,57 @@
+import pytest
+from click.testing import CliRunner
+from tiny_models import save_tiny, tiny_generator
+
+from stylegan_jax.cli.generate import generate
+from stylegan_jax.cli.main import main
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("g") / "g.safetensors"
+    return str(save_tiny(path, *tiny_generator()))
+
+
+def test_folder_and_grid(model, tmp_path):
+    run = CliRunner().invoke
+    done = run(generate, [model, "--seeds", "0-2", "--out", str(tmp_path / "x")])
+    assert done.exit_code == 0, done.output
+    assert done.stdout == f"{tmp_path / 'x'}: 3 pictures in 3 files\n"
+    assert done.stderr == ""  # nobody watches: no bar
+    options = "--seeds 4 --psi .5 --cutoff 2 --noise random --z numpy --batch 1"
+    grid = tmp_path / "g.png"
+    done = run(
+        generate, [model, *options.split(), "--columns", "1", "--out", str(grid)]
+    )
+    assert done.exit_code == 0, done.output
+    assert grid.is_file() and "1 picture in one grid" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "sentence"),
+    [
+        (["--seeds", "3-1", "--out", "x"], 2, "run backwards"),
+        (["--seeds", "1", "--out", "x", "--psi", "nan"], 2, "--psi is a number"),
+        (["--seeds", "1", "--out", "x", "--columns", "2"], 2, "is for a grid"),
+        (["--seeds", "1", "--out", "x.jpg"], 2, "ending in .png"),
+        (["--seeds", "1", "--out", "x", "--label", "1"], 1, "knows no labels"),
+        (["--seeds", "1"], 2, "--out"),
+    ],
+)
+def test_refusals(model, tmp_path, monkeypatch, capsys, options, code, sentence):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as caught:
+        main(["generate", model, *options])
+    assert caught.value.code == code
+    captured = capsys.readouterr()
+    assert sentence in captured.err and captured.out == ""
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_pickle_is_not_opened(tmp_path, capsys):
+    path = tmp_path / "ffhq.pkl"
+    path.write_bytes(b"\x80\x03cdnnlib\n" + bytes(64))
+    with pytest.raises(SystemExit) as caught:
+        main(["generate", str(path), "--seeds", "0", "--out", str(tmp_path / "x")])
+    assert caught.value.code == 1
+    assert "stylegan-jax convert" in capsys.readouterr().err
