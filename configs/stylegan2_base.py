@@ -57,6 +57,7 @@ def _how(config: ConfigDict) -> None:
     config.train = {
         "total_kimg": 25000.0,
         "batch": placeholder(int),
+        "max_auto_batch_per_device": 32,  # where the batch is derived
         "batch_per_device": placeholder(object),  # a number, or "auto"
         "seed": 0,
         "precision": "float32",  # float32, tf32, bfloat16 or float16
@@ -109,9 +110,10 @@ def shrink(config: ConfigDict) -> None:
     The structure stays: what is shrunk is sizes and lengths.
     """
     config.data.resolution = 32
-    config.model.update(
-        z_dim=32, w_dim=32, channel_base=512, channel_max=32, mbstd_group_size=4
-    )
-    config.train.update(total_kimg=0.4, batch=8, tick_kimg=0.08)
+    config.model.update(z_dim=32, w_dim=32, channel_base=512, channel_max=32)
+    config.model.mbstd_group_size = None
+    # Eight images for every device, so that any number of devices can share them.
+    config.train.batch = None
+    config.train.update(total_kimg=0.4, max_auto_batch_per_device=8, tick_kimg=0.08)
     config.snapshot.update(every_kimg=0.2, grid=16)
     config.eval.update(every_kimg=0.2, num=64)

@@ -22,7 +22,7 @@ def get_config(arg: str = "") -> ConfigDict:
     )
     config.train.update(
         total_kimg=24.0,
-        batch=16,
+        max_auto_batch_per_device=16,
         tick_kimg=0.5,
         g_learning_rate=0.003,
         d_learning_rate=0.003,

@@ -14,10 +14,10 @@ import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from stylegan_jax.data import toy
+from stylegan_jax.data import check, toy
 from stylegan_jax.data.dataset import ImageDataset
 from stylegan_jax.data.mixture import open_mixture
-from stylegan_jax.errors import UsageError
+from stylegan_jax.errors import UsageError, UserError
 from stylegan_jax.models.stylegan2 import Discriminator, Generator
 from stylegan_jax.training import presets, spmd
 from stylegan_jax.training.gan_steps import GanHyper, Phase, make_phases
@@ -101,6 +101,7 @@ def build_run(
     height, width, channels = data[0][0].image_shape
     mesh = spmd.make_mesh(devices)
     config = presets.resolve(config, height, width, mesh.size)
+    _check_enough(data, config.train.batch)
     g, d = make_networks(config, (height, width, channels), data[0][0].label_dim)
     accumulate = accumulation(config, mesh.size)
     return GanRun(
@@ -112,6 +113,14 @@ def build_run(
         rows=make_rows(config, mesh.size, accumulate),
         data=data,
     )
+
+
+def _check_enough(data: Weighted, batch: int) -> None:
+    """Refuses fewer pictures than a batch now, not after minutes of compiling."""
+    pictures = sum(d.num_images for d, _ in data)
+    if pictures < batch:
+        names = " and ".join(d.name for d, _ in data)
+        raise UserError(check.too_few(names, pictures, batch) + ".")
 
 
 def open_data(config: ConfigDict, workdir: Path, *, progress: bool) -> Weighted:

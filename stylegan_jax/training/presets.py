@@ -27,18 +27,23 @@ def base_grid(height: int, width: int) -> tuple[tuple[int, int], int]:
     while h % 2 == 0 and w % 2 == 0 and min(h, w) >= 8:
         h, w, blocks = h // 2, w // 2, blocks + 1
     if min(h, w) < 4 or max(h, w) > _LARGEST_BASE or blocks < 2:
+        near = _near(height, width)
         raise UsageError(
             f"Pictures of {height}x{width} pixels cannot be built up from a small grid "
-            f"by doubling: take sides like {_near(height)} and {_near(width)} "
-            f"(--config.data.resolution={_near(height)}x{_near(width)})."
+            f"by doubling: take sides like {near[0]} and {near[1]} "
+            f"(--config.data.resolution={near[0]}x{near[1]})."
         )
     return (h, w), blocks
 
 
-def _near(side: int) -> int:
-    """A near side that is 4, 5, 6 or 7 times a power of two."""
-    sides = [b << k for b in (4, 5, 6, 7) for k in range(1, 10)]
-    return min(sides, key=lambda s: (abs(s - side), s))
+def _near(height: int, width: int) -> tuple[int, int]:
+    """The nearest sides that ``base_grid`` takes: a grid of 4 to 16, doubled."""
+
+    def doubled(side: int, times: int) -> int:
+        return min(max(round(side / 2**times), 4), _LARGEST_BASE) << times
+
+    sizes = [(doubled(height, k), doubled(width, k)) for k in range(1, 12)]
+    return min(sizes, key=lambda s: abs(s[0] - height) + abs(s[1] - width))
 
 
 def resolve(config: ConfigDict, height: int, width: int, devices: int) -> ConfigDict:
@@ -86,7 +91,8 @@ def _batch(config: ConfigDict, size: int, devices: int) -> None:
     model, train = config.model, config.train
     shrink = config.loss.pl_batch_shrink
     if train.batch is None:
-        wanted = max(min(devices * max(min(4096 // size, 32), 1), 64), devices)
+        share = max(min(4096 // size, train.max_auto_batch_per_device), 1)
+        wanted = max(min(devices * share, 64), devices)
         _default(model, "mbstd_group_size", max(min(wanted // devices, 4), 1))
         step = layout_unit(model.mbstd_group_size, shrink) * devices
         train.batch = max(wanted // step, 1) * step
@@ -156,6 +162,7 @@ _ABOVE_ZERO = {
     "train.batch",
     "train.total_kimg",
     "train.tick_kimg",
+    "train.max_auto_batch_per_device",
     "train.g_learning_rate",
     "train.d_learning_rate",
     "train.nonfinite_patience",

@@ -172,7 +172,7 @@ def test_float16_scaling_leaves_gradients_alone(options):
         assert relative(half, np.float64(full)) < 5e-3
 
 
-@pytest.mark.parametrize("options", [{}, UP, {"demodulate": False}])
+@pytest.mark.parametrize("options", [UP, {"demodulate": False}], ids=["up", "plain"])
 def test_gradients_of_order_two(options):
     x, w, styles = arguments(3, inputs=2, outputs=1, n=1, height=2, width=2)
     b = noise(1, seed=5)
@@ -183,6 +183,31 @@ def test_gradients_of_order_two(options):
         return jnp.sum(jnp.tanh(y))
 
     check_grads(f, (x, w, styles, b), order=2, modes=["rev"], atol=2e-2, rtol=2e-2)
+
+
+@pytest.mark.parametrize(
+    "dtype, tolerance", [(jnp.bfloat16, 5e-2), (jnp.float16, 5e-3)], ids=["bf16", "f16"]
+)
+def test_second_derivatives_in_low_precision(dtype, tolerance):
+    """The gradient of a gradient's norm, as in path length regularisation."""
+    x, w, styles = arguments(3)
+    g = noise(2, 8, 12, 4, seed=7)
+
+    @jax.jit
+    def penalty_gradients(x, w, styles):
+        def response(styles, w):
+            y = modulated_conv2d(x, w, styles, act="swish", **UP)
+            return jnp.sum(y.astype(jnp.float32) * g)
+
+        def penalty(w, styles):
+            return jnp.sum(jnp.square(jax.grad(response)(styles, w)))
+
+        return jax.grad(penalty, (0, 1))(w, styles)
+
+    full = penalty_gradients(x, w, styles)
+    low = penalty_gradients(jnp.asarray(x, dtype), w, styles)
+    for ours, expected in zip(low, full, strict=True):
+        assert relative(ours, np.float64(expected)) < tolerance
 
 
 def test_refuses_an_unknown_implementation():

@@ -194,19 +194,23 @@ class Discriminator(nn.Module):
             [N] float32 logits, high for real images.
 
         Raises:
-            ValueError: for a wrong shape, or an unknown architecture.
+            ValueError: for a wrong shape, an unknown architecture, or a single block.
         """
         if self.architecture not in ARCHITECTURES:
             raise ValueError(
                 f"Unknown discriminator architecture '{self.architecture}', choose "
                 f"from {', '.join(ARCHITECTURES)}."
             )
+        if self.num_blocks < 2:
+            raise ValueError(
+                f"A discriminator needs at least two blocks, got {self.num_blocks}."
+            )
         check_shape(x, "x", (None, *self.image_shape), where="Discriminator")
         features: jax.Array | None = None
         img: jax.Array | None = x
         for i in range(self.num_blocks - 1, 0, -1):
             features, img = self._block(i)(features, img)
-        assert features is not None  # there are at least two blocks
+        assert features is not None  # the loop ran at least once
         label_dim = self._channels(0) if self.c_dim > 0 else 0
         epilogue = DiscriminatorEpilogue(
             features=self._channels(0),
