@@ -239,7 +239,7 @@ def accumulation(config: ConfigDict, devices: int) -> int:
     if value is None or value == "auto":
         return 1
     batch = config.train.batch
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1 or batch % (devices * value):
+    if type(value) is not int or value < 1 or batch % (devices * value):
         raise UsageError(
             f"train.batch_per_device={value} must be a whole number that divides the "
             f"share of a device, {batch // devices} of {batch} images on {devices} "

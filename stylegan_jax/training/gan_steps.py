@@ -268,14 +268,16 @@ def _accumulate(gradient, params, state, batch, key, hyper: GanHyper):
     def split(x):
         return x.reshape(parts, x.shape[0] // parts, *x.shape[1:])
 
-    stacked = {name: split(value) for name, value in batch.items()}
-    first = {name: value[0] for name, value in stacked.items()}
-    rest = {name: value[1:] for name, value in stacked.items()}
-
     def add(total, part):
         return jax.tree.map(jnp.add, total, gradient(params, state, part, key)), None
 
-    total, _ = jax.lax.scan(add, gradient(params, state, first, key), rest)
+    stacked = {name: split(value) for name, value in batch.items()}
+    first = {name: value[0] for name, value in stacked.items()}
+    shapes = jax.eval_shape(gradient, params, state, first, key)
+    # From zeros, not from the first part's gradient: that would be a second copy of the
+    # program, whose memory adds to the loop's where the compiler runs both at once.
+    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+    total, _ = jax.lax.scan(add, spmd.varying(zeros), stacked)
     return jax.tree.map(lambda x: x / parts, total)
 
 

@@ -34,11 +34,12 @@ def test_r1_of_a_quadratic_discriminator_differs_per_image():
     x = noise(3, 2, 2, 1) * np.asarray([1.0, 2.0, 3.0], np.float32).reshape(3, 1, 1, 1)
     squares = np.sum(np.square(x), (1, 2, 3))
 
+    @jax.jit
     def penalties(a, x):
         return r1_penalty(lambda x: a * jnp.sum(jnp.square(x), (1, 2, 3)) / 2, x)[0]
 
     np.testing.assert_allclose(penalties(0.7, x), 0.49 * squares, rtol=1e-5)
-    slopes = jax.jacobian(penalties)(0.7, x)
+    slopes = jax.jit(jax.jacobian(penalties))(0.7, x)
     np.testing.assert_allclose(slopes, 1.4 * squares, rtol=1e-5)
 
 
@@ -48,7 +49,7 @@ def test_r1_of_low_precision_gradients_is_summed_in_float32():
     def logits(x):
         return jnp.sum(x.astype(jnp.float16) * w, (1, 2, 3)).astype(jnp.float32)
 
-    penalties, _ = r1_penalty(logits, jnp.zeros((2, 8, 8, 1)))
+    penalties, _ = jax.jit(lambda x: r1_penalty(logits, x))(jnp.zeros((2, 8, 8, 1)))
     np.testing.assert_allclose(penalties, np.full(2, 64 * 200.0**2), rtol=1e-5)
 
 
@@ -90,7 +91,8 @@ def test_path_lengths_use_the_local_slope():
 
     y = noise(2, 3, 2, 1, seed=1)
     expected = np.linalg.norm(2 * w_plus[:, 0] * y.reshape(2, 6), axis=1) / 6**0.5
-    np.testing.assert_allclose(path_lengths(synthesis, w_plus, y), expected, rtol=1e-5)
+    lengths = jax.jit(lambda w, y: path_lengths(synthesis, w, y))(w_plus, y)
+    np.testing.assert_allclose(lengths, expected, rtol=1e-5)
 
 
 def test_expected_path_length_does_not_depend_on_the_resolution():

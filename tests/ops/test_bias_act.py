@@ -60,7 +60,7 @@ def test_keeps_the_dtype(act, dtype):
     )
 
 
-@pytest.mark.parametrize("act", FORMULAS)
+@pytest.mark.parametrize("act", ["lrelu", "tanh", "swish"])
 def test_gradients_of_order_two(act):
     # Away from the corners of the piecewise linear ones.
     x = jnp.asarray([[-1.3, 0.7, 2.1], [0.4, -0.6, -2.2]])

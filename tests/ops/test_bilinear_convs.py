@@ -110,9 +110,9 @@ def test_both_forms_equal_the_loop(name):
         np.testing.assert_allclose(y, expected, atol=1e-4)
 
 
-@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
 @pytest.mark.parametrize("name", SMALL)
-def test_low_precision_keeps_dtype_and_sums_in_float32(name, dtype):
+def test_low_precision_keeps_dtype_and_sums_in_float32(name):
+    dtype = jnp.bfloat16
     operator, loop, _, _, *shapes = CASES[name]
     a, b = jnp.asarray(noise(*shapes[0]), dtype), jnp.asarray(noise(*shapes[1]), dtype)
 

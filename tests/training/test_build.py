@@ -100,7 +100,12 @@ class TestRun:
         assert built.g.mapping_layers == 2  # derived
         assert (built.hyper.batch, built.hyper.accumulate) == (8, 1)
         assert built.hyper.ema_rampup == 0.05
-        assert [p.name for p in built.phases()] == ["g_main", "g_reg", "d_main", "d_reg"]
+        assert [p.name for p in built.phases()] == [
+            "g_main",
+            "g_reg",
+            "d_main",
+            "d_reg",
+        ]
         assert sorted(built.local_rows) == list(range(8))
 
     def test_the_configuration_s_numbers_arrive(self, tiny, tmp_path):
@@ -161,9 +166,7 @@ class TestRun:
         built = run(tiny("train.batch=16"), tmp_path, jax.devices()[:2])
         assert built.mesh.size == 2
         assert built.config.model.mbstd_group_size == 4
-        np.testing.assert_array_equal(
-            built.rows[:8], [0, 1, 4, 5, 8, 9, 12, 13]
-        )
+        np.testing.assert_array_equal(built.rows[:8], [0, 1, 4, 5, 8, 9, 12, 13])
 
 
 class TestAccumulation:
@@ -239,12 +242,20 @@ class TestData:
         assert f"{tmp_path}/no" in absent
         mixed = pictures((16, 16), (20, 24))
         words = [f"data.path={mixed}", "data.resolution=None"]
-        assert "16" in refusal(tiny(*words), tmp_path, error=UserError)
+        said = refusal(tiny(*words), tmp_path, error=UserError)
+        assert "pictures of 2 sizes" in said
         (mixed / "broken.png").write_bytes(b"<html>")
         words[1] = "data.resolution=16"
         assert "broken.png" in refusal(tiny(*words), tmp_path, error=UserError)
         assert "channels is 2" in refusal(
             tiny("data.channels=2"), tmp_path, error=UserError
+        )
+
+    def test_fewer_pictures_than_a_batch(self, tiny, tmp_path):
+        said = refusal(tiny("train.batch=64"), tmp_path, error=UserError)
+        assert said == (
+            "photo has 48 pictures, fewer than the batch of 64: add pictures or set "
+            "the batch to 48 or less."
         )
 
     def test_sizes_that_no_grid_doubles_to(self, pictures, tiny, tmp_path):

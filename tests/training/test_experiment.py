@@ -37,7 +37,7 @@ class TestNames:
         assert load(name="stylegan2_cifar").train.batch == 64
 
     def test_an_argument_behind_a_colon(self):
-        assert load(name="stylegan2_cifar:smoke").train.batch == 8
+        assert load(name="stylegan2_cifar:smoke").train.total_kimg == 0.4
         assert refusal(name="stylegan2_cifar:smok") == (
             "Configuration stylegan2_cifar:smok: unknown argument 'smok', choose "
             "'smoke' or nothing."
@@ -159,9 +159,15 @@ class TestRefusals:
     @pytest.mark.parametrize(
         "word, start",
         [
-            ("train.bacth=1", "config.train has no 'bacth'. Did you mean batch? It has "),
+            (
+                "train.bacth=1",
+                "config.train has no 'bacth'. Did you mean batch? It has ",
+            ),
             ("trian.batch=1", "config has no 'trian'. Did you mean train"),
-            ("train.x.y=1", "config.train has no 'x'. It has batch, batch_per_device, "),
+            (
+                "train.x.y=1",
+                "config.train has no 'x'. It has batch, batch_per_device, ",
+            ),
             ("=1", "config has no ''. It has data, ema, eval, "),
         ],
     )

@@ -42,9 +42,7 @@ def test_defaults_are_the_paper_s():
     optimiser = lazy_adam(0.002, 16)
     updates, _ = optimiser.update(gradient, optimiser.init(gradient))
     # Without a first moment the first step is the rate itself.
-    np.testing.assert_allclose(
-        updates, 0.002 * 16 / 17 * np.array([-1, 1]), rtol=1e-3
-    )
+    np.testing.assert_allclose(updates, 0.002 * 16 / 17 * np.array([-1, 1]), rtol=1e-3)
 
 
 def test_replaces_and_counts():

@@ -1,0 +1,89 @@
+"""Every configuration loads, resolves, and runs its smoke version for two steps."""
+
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from stylegan_jax import configs, load
+from stylegan_jax.data import toy
+from stylegan_jax.errors import UsageError
+from stylegan_jax.training.experiment import config_names, load_config
+from stylegan_jax.training.loop import train
+from stylegan_jax.training.presets import resolve
+
+# Most of a smoke run is compiling. The quick tests have the shortest, whose structure
+# no other test trains: an "orig" discriminator, and no path length phase.
+QUICK = "stylegan2_cifar"
+SMOKES = [
+    name if name == QUICK else pytest.param(name, marks=pytest.mark.slow)
+    for name in config_names()
+]
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("toy") / "faces"
+    toy.write_toy(folder, style="photo", num=64, size=32, seed=0)
+    return folder
+
+
+@pytest.mark.parametrize("name", config_names())
+class TestEvery:
+    def test_resolves(self, name):
+        config = load_config(name)
+        resolved = resolve(config, 256, 256, 1)
+        assert resolved.trainer == "stylegan2"
+        assert resolved.train.total_kimg > 2  # no run of its own on toy faces
+        # What is derived aside, the configuration is what it says.
+        del config["trainer"]
+        for section, values in config.items():
+            for key, value in values.items():
+                assert value is None or resolved[section][key] == value
+
+    @pytest.mark.parametrize("devices", [1, 2, 3, 8])
+    def test_smoke_is_small_and_of_the_same_structure(self, name, devices):
+        config = load_config(name)
+        smoke = load_config(f"{name}:smoke")
+        assert smoke.data.resolution == 32
+        assert smoke.train.total_kimg < 1
+        assert smoke.model.d_architecture == config.model.d_architecture
+        assert smoke.model.mapping_layers == config.model.mapping_layers
+        assert smoke.loss == config.loss
+        assert resolve(smoke, 32, 32, devices).train.batch >= 8
+
+    def test_other_arguments_are_refused(self, name):
+        with pytest.raises(UsageError) as caught:
+            load_config(f"{name}:tiny")
+        assert str(caught.value) == (
+            f"Configuration {name}:tiny: unknown argument 'tiny', choose 'smoke' or "
+            "nothing."
+        )
+
+    def test_tells_what_to_type_and_what_comes_out(self, name):
+        path = Path(next(iter(configs.__path__))) / f"{name}.py"
+        said = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+        if name != "stylegan2_base":
+            assert f"stylegan-jax train --config {name} " in said
+            assert "--workdir" in said
+
+
+@pytest.mark.parametrize("name", SMOKES)
+def test_two_steps(name, faces, tmp_path):
+    words = [f"--config.data.path={faces}", "--config.train.total_kimg=0.016"]
+    config = load_config(f"{name}:smoke", words)
+    outcome = train(config, tmp_path, devices=jax.devices()[:1], show_progress=False)
+    assert int(outcome.state.step) == 2 and outcome.nimg == 16
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves(outcome.state))
+    lines = (tmp_path / "stats.jsonl").read_text().splitlines()
+    last = json.loads(lines[-1])
+    assert np.isfinite(last["swd/mean"]) and last["nonfinite"] == 0
+    assert ("reg/pl" in last) == (config.loss.pl_weight > 0)
+    g = load(tmp_path)
+    assert g.images(seeds=[0]).shape == (1, 32, 32, 3)
+    assert (tmp_path / "samples" / "fakes-000000.png").is_file()
