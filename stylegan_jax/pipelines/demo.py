@@ -60,8 +60,8 @@ NEXT_STEPS = (
         "stylegan-jax data check PHOTOS/",
     ),
     (
-        "Train on them: any sizes, the program crops and resizes. On one GPU this takes "
-        "days for 256 pixels; see first what it needs with --dry-run.",
+        "Train on them: any sizes, the program crops and resizes. A generator of 256 "
+        "pixels is a matter of days on a GPU; --dry-run shows first what it needs.",
         "stylegan-jax train --config stylegan2_auto --config.data.path=PHOTOS/ "
         "--config.data.resolution=256 --workdir runs/mine",
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from types import FrameType
 
@@ -18,11 +19,17 @@ class StopSignal:
 
     def __init__(self) -> None:
         self.number: int | None = None
+        self._several = jax.process_count() > 1
         self._previous: dict[int, object] = {}
 
     def __enter__(self) -> StopSignal:
-        """Installs the handlers."""
-        for number in (signal.SIGTERM, signal.SIGINT):
+        """Installs the handlers.
+
+        In a run of several processes SIGTERM is left to jax's own handler, which tells
+        the other processes; Ctrl-C is passed on to it.
+        """
+        numbers = (signal.SIGINT,) if self._several else (signal.SIGTERM, signal.SIGINT)
+        for number in numbers:
             self._previous[number] = signal.signal(number, self._note)
         return self
 
@@ -36,9 +43,14 @@ class StopSignal:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
         self.number = number
+        if self._several:
+            os.kill(os.getpid(), signal.SIGTERM)
 
     def agreed(self, step: int) -> bool:
         """Whether to stop before this step; the same answer in every process."""
-        if jax.process_count() == 1:
+        if not self._several:
             return self.number is not None
-        return multihost_utils.reached_preemption_sync_point(step)
+        reached = multihost_utils.reached_preemption_sync_point(step)
+        if reached and self.number is None:
+            self.number = signal.SIGTERM
+        return reached

@@ -12,6 +12,8 @@ from stylegan_jax.training.spmd import layout_unit
 
 PRECISIONS = ("float32", "tf32", "bfloat16", "float16")
 _LARGEST_BASE = 16
+# What can be measured while training.
+METRICS = ("swd",)
 
 
 def base_grid(height: int, width: int) -> tuple[tuple[int, int], int]:
@@ -65,6 +67,11 @@ def resolve(config: ConfigDict, height: int, width: int, devices: int) -> Config
     check(config)
     config = config.copy_and_resolve_references()
     size = max(height, width)
+    if min(height, width) < 16 and config.eval.every_kimg > 0:
+        raise UsageError(
+            f"Pictures of {height}x{width} are too small for the sliced Wasserstein "
+            "distance, which needs 16 pixels: set --config.eval.every_kimg=0."
+        )
     _batch(config, size, devices)
     batch = config.train.batch
     model, train, loss = config.model, config.train, config.loss
@@ -138,6 +145,12 @@ def check(config: ConfigDict) -> None:
         elif name in _CHOICES and value not in _CHOICES[name]:
             choices = ", ".join(_CHOICES[name])
             wrong.append(f"{name}='{value}' must be one of {choices}")
+    unknown = [str(m) for m in values["eval.metrics"] or () if m not in METRICS]
+    if unknown:
+        wrong.append(
+            f"eval.metrics has {', '.join(unknown)}: while training, choose from "
+            f"{', '.join(METRICS)}"
+        )
     if wrong:
         raise UsageError(f"The configuration is out of range: {'; '.join(wrong)}.")
 

@@ -16,8 +16,8 @@ from stylegan_jax.training.state import init_state
 
 BATCH, GROUP, SHRINK = 128, 4, 2
 CLASSES = 3
-# Float32 sums in another order. Adam's first steps are lr * g / |g|: where a gradient is
-# as small as its rounding error, a weight may move differently by some of the 0.002.
+# Float32 sums in another order. Adam's first steps are lr * g / |g|: where a gradient
+# is as small as its rounding error, a weight may move differently by some of the 0.002.
 TOLERANCE = {"rtol": 1e-3, "atol": 1e-4}
 
 

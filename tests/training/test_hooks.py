@@ -29,9 +29,7 @@ def test_a_grid_has_no_more_than_there_are_pictures(make, tmp_path, grid, shown)
 
 @pytest.mark.parametrize("text, named", [("swd,fid,kid", "fid, kid"), ("[3]", "3")])
 def test_unknown_metrics(make, tmp_path, text, named):
-    run = make(f"eval.metrics={text}")
     with pytest.raises(UsageError) as caught:
-        Evaluation(run, Samples(run, tmp_path))
-    assert str(caught.value) == (
-        f"eval.metrics has {named}: while training, choose from swd."
-    )
+        make(f"eval.metrics={text}")
+    said = f"eval.metrics has {named}: while training, choose from swd."
+    assert said in str(caught.value)

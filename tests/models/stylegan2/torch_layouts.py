@@ -70,7 +70,8 @@ def rosinality_generator(state: Arrays, latent_avg: np.ndarray) -> dict:
         elif head == "conv1":
             path = f"params/synthesis/{_conv(0)}/{_leaf(tail)}"
         elif head == "convs":
-            path = f"params/synthesis/{_conv(int(rest[0]) + 1)}/{_leaf('.'.join(rest[1:]))}"
+            leaf = _leaf(".".join(rest[1:]))
+            path = f"params/synthesis/{_conv(int(rest[0]) + 1)}/{leaf}"
         else:
             block = 0 if head == "to_rgb1" else int(rest[0]) + 1
             leaf = _leaf(tail if head == "to_rgb1" else ".".join(rest[1:]))
