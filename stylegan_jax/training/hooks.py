@@ -20,6 +20,7 @@ from stylegan_jax.metrics.swd import SlicedWasserstein
 from stylegan_jax.training.build import GanRun
 from stylegan_jax.training.state import GanState
 
+
 class Samples:
     """Sample grids: the same latents through the whole run, and real pictures."""
 

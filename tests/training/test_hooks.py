@@ -7,7 +7,7 @@ import pytest
 
 from stylegan_jax.errors import UsageError
 from stylegan_jax.training.build import build_run
-from stylegan_jax.training.hooks import Evaluation, Samples
+from stylegan_jax.training.hooks import Samples
 
 
 @pytest.fixture
