@@ -39,6 +39,7 @@ def _what(config: ConfigDict) -> None:
         "mapping_layers": placeholder(int),
         "channel_base": placeholder(int),
         "channel_max": 512,
+        "use_noise": True,  # noise inputs of the generator's layers
         "g_architecture": "skip",
         "d_architecture": "resnet",
         "mbstd_group_size": placeholder(int),
@@ -81,7 +82,7 @@ def _how(config: ConfigDict) -> None:
         "rampup": placeholder(float),  # 0 for none
     }
     config.snapshot = {
-        "every_kimg": 50.0,
+        "every_kimg": 50.0,  # 1 or more, for the files to have names of their own
         "keep": 10,  # model snapshots; the best one is always kept
         "grid": 64,  # pictures in the sample grids
     }
@@ -114,6 +115,6 @@ def shrink(config: ConfigDict) -> None:
     config.model.mbstd_group_size = None
     # Eight images for every device, so that any number of devices can share them.
     config.train.batch = None
-    config.train.update(total_kimg=0.4, max_auto_batch_per_device=8, tick_kimg=0.08)
-    config.snapshot.update(every_kimg=0.2, grid=16)
-    config.eval.update(every_kimg=0.2, num=64)
+    config.train.update(total_kimg=2.0, max_auto_batch_per_device=8, tick_kimg=0.25)
+    config.snapshot.update(every_kimg=1.0, grid=16)
+    config.eval.update(every_kimg=1.0, num=64)

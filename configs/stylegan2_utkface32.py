@@ -29,8 +29,7 @@ def get_config(arg: str = "") -> ConfigDict:
         g_learning_rate=0.0025,
         d_learning_rate=0.0025,
     )
-    # Half of the published weight for wide networks: short runs of narrow networks
-    # learn faster, and the path length phase is not needed for them to be stable.
+    # Chosen by one trial, not searched for; a short run does without path lengths.
     config.loss.update(r1_gamma=0.5, pl_weight=0.0, style_mixing_prob=0.5)
     config.ema.update(kimg=2.0, rampup=0.05)
     config.snapshot.update(every_kimg=10.0)

@@ -132,5 +132,5 @@ done
 for reader in "${readers[@]}"; do
   while kill -0 "$reader"; do sleep 0.05 || true; done
 done
-# Whoever asked this script to stop gets the processes' own answer: they save and leave with 0.
+# Whoever asked this script to stop gets the processes' own answer: they save and leave with 143.
 exit "$code"

@@ -12,7 +12,7 @@ from stylegan_jax.checkpoints.stylegan2_discriminator import StyleGAN2Discrimina
 from stylegan_jax.checkpoints.stylegan2_generator import StyleGAN2Generator
 from stylegan_jax.errors import UserError
 
-# The parts that a run or a converted checkpoint may have a file of.
+# The parts that a run may have a file of.
 PARTS = ("g_ema", "g", "d")
 
 Model = StyleGAN2Generator | StyleGAN2Discriminator
@@ -29,8 +29,7 @@ def load(path: str | Path, *, part: str = "g_ema") -> Model:
     """Opens a model; nothing in the file is executed.
 
     Args:
-        path: a model file, a run's folder, or a folder that convert wrote; see
-            `find_model`.
+        path: a model file, a run's folder, or a folder of parts; see `find_model`.
         part: which model of a folder: ``g_ema``, ``g`` or ``d``.
 
     Returns:
@@ -81,7 +80,7 @@ def find_model(path: str | Path, *, part: str = "g_ema") -> Path:
     1. A file is meant itself.
     2. A run's folder: ``models/best.json`` names the kimg of the best snapshot, as
        ``{"kimg": 12}``; without it the newest ``models/<part>-<kimg>.safetensors``.
-    3. A folder that convert wrote: ``<part>.safetensors``.
+    3. A folder of parts: ``<part>.safetensors``.
 
     Args:
         path: the file or folder.
@@ -104,13 +103,13 @@ def find_model(path: str | Path, *, part: str = "g_ema") -> Path:
     if snapshots:
         best = _best(path / "models" / "best.json")
         return snapshots.get(best, snapshots[max(snapshots)])
-    converted = path / f"{part}.safetensors"
-    if converted.is_file():
-        return converted
+    single = path / f"{part}.safetensors"
+    if single.is_file():
+        return single
     raise UserError(
         f"the folder {path} holds no model {part}: expected "
         f"models/{part}-*.safetensors (a run that has saved a snapshot) or "
-        f"{part}.safetensors (from convert)."
+        f"{part}.safetensors."
     )
 
 

@@ -46,14 +46,14 @@ DTYPES: Mapping[str, np.dtype] = {
 }
 
 # How other files begin, and what to tell someone who hands one over.
-CONVERT = "turn it into a model file with stylegan-jax convert"
+FOREIGN = "checkpoints of other programs cannot be read yet"
 SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
-    (b"PK\x03\x04", "a PyTorch checkpoint or another zip archive", CONVERT),
-    (b"\x80\x02", "a Python pickle (an older PyTorch checkpoint)", CONVERT),
-    (b"\x80\x03", "a Python pickle (NVIDIA's .pkl networks are such)", CONVERT),
-    (b"\x80\x04", "a Python pickle (NVIDIA's .pkl networks are such)", CONVERT),
-    (b"\x80\x05", "a Python pickle", CONVERT),
-    (b"\x89HDF", "an HDF5 file (Keras weights are such)", CONVERT),
+    (b"PK\x03\x04", "a PyTorch checkpoint or another zip archive", FOREIGN),
+    (b"\x80\x02", "a Python pickle (an older PyTorch checkpoint)", FOREIGN),
+    (b"\x80\x03", "a Python pickle (NVIDIA's .pkl networks are such)", FOREIGN),
+    (b"\x80\x04", "a Python pickle (NVIDIA's .pkl networks are such)", FOREIGN),
+    (b"\x80\x05", "a Python pickle", FOREIGN),
+    (b"\x89HDF", "an HDF5 file (Keras weights are such)", FOREIGN),
     (b"version https://git-lfs", "a Git LFS pointer", "fetch it with git lfs pull"),
     (b"<", "a web page", "the download went wrong, so fetch the file again"),
     (b"\x89PNG", "a PNG picture", "give a model file instead"),
@@ -246,8 +246,7 @@ def _not_safetensors(first: bytes, path: Path) -> UserError:
                 f"{path} is not a model file: it looks like {name}; {remedy}."
             )
     return UserError(
-        f"{path} is not a model file (safetensors): give one that this program wrote "
-        "or stylegan-jax convert made."
+        f"{path} is not a model file (safetensors): give one that this program wrote."
     )
 
 
@@ -256,7 +255,7 @@ def _document(metadata: Any, path: Path) -> dict[str, Any]:
     text = metadata.get(METADATA_KEY) if isinstance(metadata, dict) else None
     if not isinstance(text, str):
         raise UserError(
-            f"{path} is a safetensors file without this program's metadata: {CONVERT}."
+            f"{path} is a safetensors file without this program's metadata: {FOREIGN}."
         )
     try:
         document = json.loads(text)
@@ -268,7 +267,7 @@ def _document(metadata: Any, path: Path) -> dict[str, Any]:
     if version != FORMAT or isinstance(version, bool):
         raise UserError(
             f"{path} has model file format {version!r} and this program reads "
-            f"format {FORMAT}: update stylegan_jax or convert the file again."
+            f"format {FORMAT}: update stylegan_jax."
         )
     _check_family(document.get("family"), path)
     if not isinstance(document.get("config"), dict):

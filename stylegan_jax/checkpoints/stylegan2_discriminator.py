@@ -71,11 +71,19 @@ class StyleGAN2Discriminator:
             [N] float32 logits, high for what looks real.
 
         Raises:
-            UserError: another shape, a missing label, or an N that groups do not
-                divide.
+            UserError: another shape, integers, no pictures, a missing label, or an N
+                that groups do not divide.
         """
-        x = jnp.asarray(x, jnp.float32)
+        x = jnp.asarray(x)
+        if not jnp.issubdtype(x.dtype, jnp.floating):
+            raise UserError(
+                f"x must be floats in [-1, 1], got {x.dtype}: convert with "
+                "x / 127.5 - 1."
+            )
+        x = x.astype(jnp.float32)
         check_array(x, "x", ("N", *self.image_shape))
+        if not len(x):
+            raise UserError("x holds no pictures: give at least one.")
         if self.module.c_dim > 0:
             if c is None:
                 raise UserError(
@@ -84,7 +92,7 @@ class StyleGAN2Discriminator:
             c = jnp.asarray(c, jnp.float32)
             check_array(c, "c", (len(x), self.module.c_dim))
         group = min(self.module.mbstd_group_size, len(x))
-        if self.module.mbstd_num_channels and group and len(x) % group:
+        if self.module.mbstd_num_channels and len(x) % group:
             raise UserError(
                 f"the discriminator looks at groups of {group} pictures, got {len(x)}: "
                 "give a multiple."

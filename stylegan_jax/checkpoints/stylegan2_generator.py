@@ -12,7 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from stylegan_jax.checkpoints.arguments import check_array, check_choice, check_seeds
+from stylegan_jax.checkpoints.arguments import (
+    check_array,
+    check_choice,
+    check_key,
+    check_seeds,
+    check_truncation,
+)
 from stylegan_jax.checkpoints.drawing import (
     AXIS,
     compile_tiles,
@@ -123,8 +129,10 @@ class StyleGAN2Generator:
             w_plus [N, num_ws, w_dim] float32.
 
         Raises:
-            UserError: z or c has another shape, or c is missing.
+            UserError: z or c has another shape, c is missing, or psi or the cutoff is
+                out of range.
         """
+        check_truncation(truncation_psi, truncation_cutoff, self.num_ws)
         z = jnp.asarray(z, jnp.float32)
         check_array(z, "z", ("N", self.module.z_dim))
         if self.module.c_dim == 0 and c is not None:
@@ -160,7 +168,8 @@ class StyleGAN2Generator:
             [N, H, W, C] float32, nominally in [-1, 1], not clipped.
 
         Raises:
-            UserError: another shape, an unknown noise mode, or a missing key.
+            UserError: another shape, an unknown noise mode, or a key that is missing or
+                of the old kind.
         """
         w_plus = jnp.asarray(w_plus, jnp.float32)
         check_array(w_plus, "w_plus", ("N", self.num_ws, self.module.w_dim))
@@ -171,6 +180,7 @@ class StyleGAN2Generator:
                 raise UserError(
                     "noise_mode='random' needs a key: give jax.random.key(0)."
                 )
+            check_key(key)
             keys = image_keys(key, len(w_plus))
         program = self._program(
             ("synthesis", noise_mode),
@@ -261,11 +271,12 @@ class StyleGAN2Generator:
     ) -> Iterator[np.ndarray]:
         """Draws as `images` does and yields parts [n, H, W, C] uint8 in order."""
         check_choice(noise_mode, "noise_mode", NOISE_MODES)
+        check_truncation(truncation_psi, truncation_cutoff, self.num_ws)
         if batch is not None and batch < 1:
             raise UserError(f"batch is at least 1, got {batch}.")
         numbers = check_seeds(seeds)
         c = self._labels(labels, len(numbers))
-        z = self.latents(seeds, z_source)
+        z = self.latents(numbers.tolist(), z_source)
         return self._draw(
             (numbers, z, c),
             jnp.float32(truncation_psi),
@@ -339,6 +350,10 @@ class StyleGAN2Generator:
                 return np.eye(c_dim, dtype=np.float32)[classes]
         elif given.shape == (number, c_dim):
             return given.astype(np.float32)
+        if given.ndim == 0:
+            raise UserError(
+                f"a label is a class from 0 to {c_dim - 1}, got {labels!r}."
+            )
         raise UserError(
             f"labels are a class from 0 to {c_dim - 1}, one for each of the {number} "
             f"pictures, or an array [{number}, {c_dim}], got {labels!r}."

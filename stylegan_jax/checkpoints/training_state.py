@@ -73,6 +73,10 @@ class TrainingCheckpoints:
             step, args=ocp.args.Composite(shapes=ocp.args.JsonRestore())
         )["shapes"]
         different = _differences(saved, _shapes(like))
+        # Optimisers and averages repeat the networks: tell what is at the root of it.
+        repeats = ("_opt", "ema_")
+        roots = [line for line in different if not any(r in line for r in repeats)]
+        different = roots or different
         if different:
             raise UserError(
                 f"The checkpoint {self._folder / str(step)} does not fit this "

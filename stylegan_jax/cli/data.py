@@ -120,7 +120,9 @@ def toy(
 )
 @click.argument("src")
 @click.option(
-    "--resolution", type=Resolution(), help="The size that pictures should have."
+    "--resolution",
+    type=Resolution(),
+    help="Side, or HEIGHTxWIDTH, that pictures should have.",
 )
 @click.option(
     "--batch", type=click.IntRange(1), help="The batch that you will train with."
@@ -141,6 +143,8 @@ def check(
     as_json: bool,
 ) -> None:
     """List everything that is wrong with the pictures in SRC, all at once.
+
+    Sizes are told as HEIGHTxWIDTH, as options take them.
 
     SRC is a folder, a zip, an ArrayRecord file or tfds:NAME[/SPLIT]. The exit code is 1
     if something is broken that `data prepare` cannot mend.
@@ -239,6 +243,6 @@ def prepare(
         return
     height, width, _ = done.shape
     click.echo(
-        f"{dst}: {done.num_images} pictures of {width}x{height}, {done.labelled} with "
+        f"{dst}: {done.num_images} pictures of {height}x{width}, {done.labelled} with "
         f"labels, {len(done.left_out)} left out"
     )

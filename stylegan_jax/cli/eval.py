@@ -36,6 +36,9 @@ import click
     help="Of the latents, the choice of real pictures and the metric.",
 )
 @click.option("--batch", type=click.IntRange(1), help="Pictures computed at a time.")
+@click.option(
+    "--skip-broken", is_flag=True, help="Leave broken real pictures out of the data."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def evaluate(
     model: str,
@@ -45,6 +48,7 @@ def evaluate(
     psi: float,
     seed: int,
     batch: int | None,
+    skip_broken: bool,
     as_json: bool,
 ) -> None:
     """Measure a generator against a data set.
@@ -61,11 +65,12 @@ def evaluate(
         result = library.evaluate(
             model,
             data,
-            metrics=[name.strip() for name in metrics.split(",")],
+            metrics=[name.strip() for name in metrics.split(",") if name.strip()],
             num=num,
             seed=seed,
             truncation_psi=psi,
             batch=batch,
+            skip_broken=skip_broken,
             progress=bar.update,
         )
     if as_json:
@@ -74,3 +79,4 @@ def evaluate(
     for name, value in result["metrics"].items():
         click.echo(f"{name:<12}{value:>10.3f}")
     click.echo(f"on {result['num_real']} real and {result['num_fake']} drawn pictures")
+    click.echo(f"drawn by {result['model']}")

@@ -62,24 +62,21 @@ def generate(
     MODEL is a model file or a run's folder. A picture depends on its seed and the
     options alone, not on the batch size or the number of devices.
     """
-    import math
-
     from stylegan_jax.errors import UsageError
     from stylegan_jax.pipelines import generate as library
 
     # What costs nothing to check comes before the model is read.
     numbers = library.parse_seeds(seeds)
-    if not math.isfinite(psi):
-        raise UsageError(f"--psi is a number such as 0.7, got {psi}.")
     is_grid = library.check_out(out)
     if columns is not None and not is_grid:
         raise UsageError("--columns is for a grid: give --out a name ending in .png.")
 
     from tqdm import tqdm
 
-    from stylegan_jax.checkpoints.load import load_generator
+    from stylegan_jax.checkpoints.load import find_model, load_generator
 
-    generator = load_generator(model)
+    file = find_model(model)
+    generator = load_generator(file)
     # disable=None: a bar only where a person watches.
     with tqdm(total=len(numbers), unit="img", leave=False, disable=None) as bar:
         paths = library.generate(
@@ -97,4 +94,4 @@ def generate(
         )
     pictures = "picture" if len(numbers) == 1 else "pictures"
     where = "in one grid" if is_grid else f"in {len(set(paths))} files"
-    click.echo(f"{out}: {len(numbers)} {pictures} {where}")
+    click.echo(f"{out}: {len(numbers)} {pictures} {where}, drawn by {file}")

@@ -8,10 +8,9 @@ from pathlib import Path
 import click
 
 _EPILOG = """\b
-Example:
-  stylegan-jax train --config stylegan2_auto --config.data.path=photos/ \\
-      --config.data.resolution=256 --workdir runs/a
-  stylegan-jax train --config stylegan2_auto:smoke --workdir runs/smoke
+Example: stylegan-jax train --config stylegan2_auto --workdir runs/a \\
+           --config.data.path=photos/ --config.data.resolution=256
+To try it: stylegan-jax train --config stylegan2_auto:smoke --workdir runs/smoke
 """
 
 
@@ -38,6 +37,7 @@ Example:
     is_flag=True,
     help="Print the resolved configuration and the memory it needs; train nothing.",
 )
+@click.option("--json", "as_json", is_flag=True, help="The dry run as one JSON object.")
 @click.option("--quiet", is_flag=True, help="No lines and no bar.")
 @click.pass_context
 def train(
@@ -46,6 +46,7 @@ def train(
     workdir: Path,
     seed: int | None,
     dry_run: bool,
+    as_json: bool,
     quiet: bool,
 ) -> int:
     """Train a model, or go on with a run.
@@ -54,6 +55,7 @@ def train(
     any size are checked, resized and kept in the run's folder; run the same command
     again to go on where it stopped.
     """
+    from stylegan_jax.errors import UsageError
     from stylegan_jax.training import spmd
     from stylegan_jax.training.experiment import load_config
 
@@ -63,7 +65,9 @@ def train(
     config = load_config(name, overrides)
     spmd.join_processes()
     if dry_run:
-        return _dry_run(config, workdir)
+        return _dry_run(config, workdir, as_json)
+    if as_json:
+        raise UsageError("--json goes with --dry-run; figures are in stats.jsonl.")
     return _train(config, workdir, quiet)
 
 
@@ -85,26 +89,43 @@ def _train(config, workdir: Path, quiet: bool) -> int:
     return 0
 
 
-def _dry_run(config, workdir: Path) -> int:
+def _dry_run(config, workdir: Path, as_json: bool) -> int:
     from stylegan_jax.training.build import build_run
     from stylegan_jax.training.compile import compile_programs, memory_limit
     from stylegan_jax.training.experiment import to_plain
 
     run = build_run(config, workdir, progress=True)
     programs = compile_programs(run, lambda text: click.echo(text, err=True))
-    click.echo(json.dumps(to_plain(programs.run.config), indent=1, default=str))
-    share = run.hyper.batch // (run.mesh.size * programs.run.hyper.accumulate)
+    hyper = programs.run.hyper
+    plan = {
+        "config": to_plain(programs.run.config),
+        "batch": hyper.batch,
+        "devices": run.mesh.size,
+        "parts": hyper.accumulate,
+        "images_at_a_time": hyper.batch // (run.mesh.size * hyper.accumulate),
+        "bytes_per_device": dict(programs.needs),
+        "flops_per_device": dict(programs.flops),
+        "intervals": {name: interval for name, interval, _ in programs.phases},
+        "device_bytes": memory_limit(),
+    }
+    if as_json:
+        click.echo(json.dumps(plan, default=str))
+    else:
+        _print_plan(plan)
+    return 0
+
+
+def _print_plan(plan: dict) -> None:
+    click.echo(json.dumps(plan["config"], indent=1, default=str))
     click.echo(
-        f"batch {run.hyper.batch} = {run.mesh.size} device(s) x "
-        f"{programs.run.hyper.accumulate} part(s) x {share} images"
+        f"batch {plan['batch']} = {plan['devices']} device(s) x {plan['parts']} "
+        f"part(s) x {plan['images_at_a_time']} images"
     )
     click.echo(f"{'phase':<8} {'every':>5} {'memory, MiB':>12} {'GFLOP':>10}")
-    for phase, interval, _ in programs.phases:
-        need, flops = programs.needs[phase], programs.flops[phase]
-        click.echo(
-            f"{phase:<8} {interval:>5} {need / 2**20:>12.0f} {flops / 1e9:>10.1f}"
-        )
-    limit = memory_limit()
+    for phase, interval in plan["intervals"].items():
+        need = plan["bytes_per_device"][phase] / 2**20
+        flops = plan["flops_per_device"][phase] / 1e9
+        click.echo(f"{phase:<8} {interval:>5} {need:>12.0f} {flops:>10.1f}")
+    limit = plan["device_bytes"]
     has = "not known for this device" if limit is None else f"{limit / 2**20:.0f} MiB"
     click.echo(f"memory of a device: {has} (figures are per device)")
-    return 0

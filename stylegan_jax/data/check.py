@@ -62,7 +62,7 @@ class Report:
     Attributes:
         source: the dataset's path.
         num_pictures: pictures seen, broken ones included.
-        sizes: "WIDTHxHEIGHT" (upright) to number of pictures.
+        sizes: "HEIGHTxWIDTH" (upright) to number of pictures.
         modes: Pillow mode to number of pictures.
         problems: everything found, in the order of the pictures.
     """
@@ -94,7 +94,8 @@ class Report:
             "source": self.source,
             "ok": self.ok,
             "num_pictures": self.num_pictures,
-            "num_broken": len({p.path for p in self.broken}),
+            "num_broken": len({p.path for p in self.broken if p.path}),
+            "num_dataset_problems": sum(p.kind == "dataset" for p in self.problems),
             "num_mendable": len({p.path for p in self.mendable}),
             "sizes": self.sizes,
             "modes": self.modes,
@@ -112,7 +113,7 @@ class Report:
         """
         lines = [
             f"{self.source}: {self.num_pictures} pictures; sizes "
-            f"{_counts(self.sizes)}; modes {_counts(self.modes)}"
+            f"(height x width) {_counts(self.sizes)}; modes {_counts(self.modes)}"
         ]
         groups: dict[str, list[Problem]] = defaultdict(list)
         for problem in self.problems:
@@ -192,7 +193,7 @@ def check(
     )
     seen = list(looks)
     shape = (resolution, resolution) if isinstance(resolution, int) else resolution
-    sizes = Counter(f"{h.width}x{h.height}" for h, _, _ in seen if h)
+    sizes = Counter(f"{h.height}x{h.width}" for h, _, _ in seen if h)
     modes = Counter(h.mode for h, _, _ in seen if h)
     problems = _dataset_problems(source, batch)
     first_with: dict[bytes, str] = {}
@@ -232,7 +233,8 @@ def refusal(source: str, problems: list[Problem]) -> UserError:
     listed = "\n".join(f"  {p.path}: {p.message}" for p in problems)
     return UserError(
         f"{source}: {len(problems)} pictures cannot be used; remove or replace them, or"
-        f" leave them out with skip_broken (--skip-broken):\n{listed}"
+        " leave them out with --skip-broken (in train --config.data.skip_broken=true, "
+        f"in Python skip_broken=True):\n{listed}"
     )
 
 
@@ -248,7 +250,7 @@ def too_few(where: str, num: int, batch: int) -> str:
     """Says that a dataset has fewer pictures than a batch."""
     return (
         f"{where} has {num} pictures, fewer than the batch of {batch}: add pictures or "
-        f"set the batch to {num} or less"
+        "lower the batch (train.batch)"
     )
 
 
@@ -292,12 +294,12 @@ def _header_problems(
     width, height = header.width, header.height
     usual = sizes.most_common(1)[0][0]
     if shape is None:
-        if f"{width}x{height}" != usual:
-            found.append(("size", f"{width}x{height}, most are {usual}"))
+        if f"{height}x{width}" != usual:
+            found.append(("size", f"{height}x{width}, most are {usual}"))
     elif (height, width) != shape:
         left, top, right, bottom = images.crop_box((width, height), shape)
         kind = "small" if right - left < shape[1] else "size"
-        found.append((kind, f"{width}x{height}, wanted {shape[1]}x{shape[0]}"))
+        found.append((kind, f"{height}x{width}, wanted {shape[0]}x{shape[1]}"))
     if header.deep:
         found.append(("deep", "16 bits per channel, will be scaled to 8"))
     if header.mode in ("P", "PA"):

@@ -40,8 +40,10 @@ class ImageDataset:
         image_shape: (H, W, C).
         num_images: pictures, not counting mirrored ones.
         label_dim: classes or length of the label vectors; 0 without labels.
-        fingerprint: sha256 over the pictures' names, sizes and labels and how they are
-            presented (shape, mirror, labels), not over times or places.
+        fingerprint: sha256 over the pictures' names, sizes and labels, samples of their
+            content (first and last 4 KiB of a file in a folder, a zip's checksums,
+            pieces of an ArrayRecord file) and how they are presented (shape, mirror,
+            labels), not over times or places.
     """
 
     def __init__(
@@ -171,7 +173,8 @@ def open_dataset(
     """Opens any pictures as a dataset of one shape.
 
     Datasets of the right shape are used where they lie. Others are checked, converted
-    and kept as a zip in the cache; the same pictures are converted once.
+    and kept as a zip in the cache; the same pictures, at the same place and not written
+    since, are converted once.
 
     Args:
         path: a folder, zip, ArrayRecord file or ``tfds:NAME[/SPLIT]``.
@@ -230,7 +233,8 @@ def _ready(
         return source, own[:2]
     # Nobody vouches for these pictures: they are looked at once, and what was found
     # is remembered, so that a large foreign zip is not decoded at every start.
-    key = hashlib.sha256(f"{fingerprint} {channels}".encode()).hexdigest()[:16]
+    said = f"{fingerprint} {source.stamp()} {channels}"
+    key = hashlib.sha256(said.encode()).hexdigest()[:16]
     verdict = cache / f"{_safe(source.name)}-{key}.checked.json"
     with contextlib.suppress(OSError, ValueError):
         height, width = json.loads(verdict.read_text())["shape"]
@@ -257,12 +261,13 @@ def _own_shape(source: sources.Source) -> tuple[int, int]:
             sizes[header.height, header.width] += 1
     if len(sizes) > 1:
         said = ", ".join(
-            f"{width}x{height} ({count})"
+            f"{height}x{width} ({count})"
             for (height, width), count in sizes.most_common(5)
         )
         raise UserError(
-            f"{source.path} holds pictures of {len(sizes)} sizes, most often {said}: "
-            "say which resolution to use (--config.data.resolution=256)."
+            f"{source.path} holds pictures of {len(sizes)} sizes (height x width), "
+            f"most often {said}: say which resolution to use "
+            "(--config.data.resolution=256)."
         )
     return next(iter(sizes), (1, 1))
 
@@ -302,17 +307,12 @@ def _cached(
     progress: Progress,
 ) -> sources.Source:
     """Converts ``source`` into the cache, or finds that it was converted before."""
-    said = f"{fingerprint} {shape} {channels} {prepare.VERSION} {skip_broken}"
+    options = f"{shape} {channels} {prepare.VERSION} {skip_broken}"
+    said = f"{fingerprint} {source.stamp()} {options}"
     key = hashlib.sha256(said.encode()).hexdigest()[:16]
     size = f"{shape[0]}x{shape[1]}x{channels}"
     file = cache / f"{_safe(source.name)}-{size}-{key}.zip"
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"the cache {cache} cannot be made ({error.strerror}): set XDG_CACHE_HOME, "
-            "or prepare the pictures with `stylegan-jax data prepare`."
-        ) from error
+    _make_cache(cache)
     with _locked(file.with_suffix(".lock")):
         if file.exists():
             try:
@@ -337,11 +337,25 @@ def _cached(
     if done.upscaled:
         _log.warning(
             "%s: %d of %d pictures are smaller than %dx%d and were upscaled.",
-            source.path, done.upscaled, done.num_images, shape[1], shape[0],
+            source.path, done.upscaled, done.num_images, *shape,
         )  # fmt: skip
     for problem in done.left_out:
         _log.warning("left out %s: %s", problem.path, problem.message)
     return sources.open_source(file)
+
+
+def _make_cache(cache: Path) -> None:
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        remedy = "choose another folder (--workdir)"
+        if cache == _default_cache():
+            remedy = "set XDG_CACHE_HOME"
+        raise UserError(
+            f"the folder {cache} for converted pictures cannot be made "
+            f"({error.strerror}): {remedy}, or prepare the pictures with `stylegan-jax "
+            "data prepare`."
+        ) from error
 
 
 @contextlib.contextmanager

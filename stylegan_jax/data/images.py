@@ -27,8 +27,9 @@ SUFFIXES = frozenset(
     ".png .jpg .jpeg .jpe .jfif .webp .bmp .gif .tif .tiff .ppm .pgm .pbm .pnm .jp2 "
     ".avif .heic .heif".split()
 )
-# Beyond what any camera of today makes; about 400 MB as RGBA while it is converted.
-MAX_PIXELS = 100_000_000
+# Room for the largest cameras of today (phones of 200 megapixels); such a picture takes
+# about 1 GB as RGBA, in each thread that converts one.
+MAX_PIXELS = 250_000_000
 MAX_FILE_BYTES = 512 * 2**20
 FILTERS = {
     "lanczos": Image.Resampling.LANCZOS,
@@ -204,6 +205,9 @@ def _open(data: bytes, name: str) -> Image.Image:
     # first because changing the filters invalidates every module's warning registry.
     if _PILLOW_WARNINGS not in warnings.filters:
         warnings.filterwarnings("ignore", module=r"PIL\.")
+    # Pillow refuses from twice its own limit on, which is less than ours.
+    if Image.MAX_IMAGE_PIXELS is not None:
+        Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, MAX_PIXELS)
     if not data:
         raise BrokenPicture(name, "empty", "empty file (0 bytes)")
     try:
@@ -219,7 +223,7 @@ def _open(data: bytes, name: str) -> Image.Image:
         raise BrokenPicture(
             name,
             "bomb",
-            f"declares {width}x{height} pixels, more than the limit of "
+            f"declares {height}x{width} pixels, more than the limit of "
             f"{MAX_PIXELS // 10**6} megapixels (a decompression bomb?)",
         )
     return image

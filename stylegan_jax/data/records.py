@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from stylegan_jax.data import images, labels
-from stylegan_jax.data.sources import Source
+from stylegan_jax.data.sources import Source, sample_of
 from stylegan_jax.errors import UserError
 
 # Format number of the index record. A file holds N records of PNG bytes, then one
@@ -95,8 +95,9 @@ class ArrayRecordSource(Source):
         return self._index
 
     def fingerprint(self) -> str:
-        """Includes the file's size, since single records' sizes are not known."""
-        return f"{super().fingerprint()}-{Path(self.path).stat().st_size}"
+        """Includes the file's size and 256 pieces of it; records declare no sizes."""
+        sample = sample_of(self.path, pieces=256).hex()
+        return f"{super().fingerprint()}-{Path(self.path).stat().st_size}-{sample}"
 
 
 class TfdsSource(Source):
@@ -130,6 +131,10 @@ class TfdsSource(Source):
     def size(self, index: int) -> int:
         """Returns 0 for all: sizes are not known without reading."""
         return 0
+
+    def stamp(self) -> str:
+        """Returns nothing: a prepared set has a version, which its document names."""
+        return ""
 
     def read(self, index: int) -> bytes:
         """Returns the encoded picture."""

@@ -12,12 +12,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stylegan_jax.data import images, labels
+from stylegan_jax.data.parallel import ordered_map
 from stylegan_jax.errors import UserError
 
 LABEL_FILE = "dataset.json"
 # Key of our own entry in `dataset.json`, beside NVIDIA's "labels".
 PROVENANCE = "stylegan_jax"
 _MAX_LABEL_BYTES = 2**30
+_PIECE_BYTES = 4096
 
 
 class Source(abc.ABC):
@@ -74,13 +76,20 @@ class Source(abc.ABC):
         return note if isinstance(note, dict) else {}
 
     def fingerprint(self) -> str:
-        """Returns a sha256 over names, sizes and labels; no times, no location."""
+        """Returns a sha256 over names, sizes, labels and samples of the content.
+
+        Neither times nor the location count: a copy of the pictures has the same.
+        """
         digest = hashlib.sha256(self.kind.encode())
         for index, name in enumerate(self.names):
             digest.update(json.dumps([name, self.size(index)]).encode())
         document = self.document()
         digest.update(json.dumps(document, sort_keys=True).encode())
         return digest.hexdigest()
+
+    def stamp(self) -> str:
+        """Returns what changes when files are moved or written anew, for cache keys."""
+        return json.dumps([os.path.realpath(self.path), modified(self.path)])
 
 
 class FolderSource(Source):
@@ -103,6 +112,22 @@ class FolderSource(Source):
             return (self._root / self.names[index]).stat().st_size
         except OSError:
             return -1
+
+    def fingerprint(self) -> str:
+        """Like the others', and the first and last 4 KiB of every file."""
+        digest = hashlib.sha256(super().fingerprint().encode())
+        for sample in ordered_map(
+            lambda index: sample_of(self._root / self.names[index]), len(self)
+        ):
+            digest.update(sample)
+        return digest.hexdigest()
+
+    def stamp(self) -> str:
+        """Includes every file's time: contents change without the folder's changing."""
+        digest = hashlib.sha256(super().stamp().encode())
+        for name in (*self.names, LABEL_FILE):
+            digest.update(f"{modified(self._root / name)} ".encode())
+        return digest.hexdigest()
 
     def read(self, index: int) -> bytes:
         """Returns the file's bytes."""
@@ -236,6 +261,11 @@ def open_source(path: str | os.PathLike) -> Source:
     from stylegan_jax.data import records  # imports this module's Source
 
     path = os.fspath(path)
+    if not path.strip():
+        raise UserError(
+            "no path of pictures was given: name a folder, a .zip, an .arrayrecord file"
+            " or tfds:NAME."
+        )
     if path.startswith("tfds:"):
         return records.TfdsSource(path)
     file = Path(path)
@@ -251,6 +281,31 @@ def open_source(path: str | os.PathLike) -> Source:
         f"{path} is not a dataset: give a folder of pictures, a .zip, an .arrayrecord "
         "file or tfds:NAME."
     )
+
+
+def modified(path: str | os.PathLike) -> int:
+    """Returns when a file was last written, in ns; -1 where there is none."""
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return -1
+
+
+def sample_of(path: str | os.PathLike, pieces: int = 2) -> bytes:
+    """Returns a sha256 over evenly spaced pieces of 4 KiB, first and last included.
+
+    A file that cannot be read counts as empty: whoever decodes it reports it.
+    """
+    digest = hashlib.sha256()
+    try:
+        with open(path, "rb") as file:
+            last = max(0, os.fstat(file.fileno()).st_size - _PIECE_BYTES)
+            for place in sorted({last * i // (pieces - 1) for i in range(pieces)}):
+                file.seek(place)
+                digest.update(file.read(_PIECE_BYTES))
+    except OSError:
+        pass
+    return digest.digest()
 
 
 def _walk(root: str) -> list[str]:

@@ -60,8 +60,8 @@ NEXT_STEPS = (
         "stylegan-jax data check PHOTOS/",
     ),
     (
-        "Train on them: any sizes, the program crops and resizes. A generator of 256 "
-        "pixels is a matter of days on a GPU; --dry-run shows first what it needs.",
+        "Train on them: any sizes, the program crops and resizes. All devices of the "
+        "machine are used; --dry-run shows first how much memory it needs.",
         "stylegan-jax train --config stylegan2_auto --config.data.path=PHOTOS/ "
         "--config.data.resolution=256 --workdir runs/mine",
     ),
@@ -73,16 +73,16 @@ NEXT_STEPS = (
         "Draw new faces from any run, this one too.",
         "stylegan-jax generate {workdir} --seeds 0-31 --psi 0.7 --out faces.png",
     ),
-    (
-        "Use several devices: the command is the same, and so is what it learns.",
-        "launch/local.sh 2 --devices-per-process 1 -- train --config stylegan2_auto "
-        "--config.data.path=PHOTOS/ --workdir runs/mine",
-    ),
 )
 
 
 def run_demo(
-    workdir: str | Path, *, fast: bool = False, show_progress: bool = True, say: Say
+    workdir: str | Path,
+    *,
+    fast: bool = False,
+    seed: int = 0,
+    show_progress: bool = True,
+    say: Say,
 ) -> tuple[Outcome, Path | None]:
     """Draws faces, trains on them, and writes ``report.html``.
 
@@ -91,6 +91,7 @@ def run_demo(
     Args:
         workdir: the demo's folder.
         fast: a tenth of the training, to see that everything works.
+        seed: of the faces and of the training.
         show_progress: show the training's progress.
         say: called with a line for each stage.
 
@@ -108,22 +109,36 @@ def run_demo(
         raise UserError(
             f"{workdir} holds something else: choose another --workdir for the demo."
         )
-    if not faces.is_dir():
+    if faces.is_dir():
+        _check_size(faces, plan)
+    else:
         say(f"drawing {plan.faces} toy faces")
         toy.write_toy(
             faces,
             style="photo",
             num=plan.faces,
             size=config.data.resolution,
+            seed=seed,
             progress=show_progress,
         )
     config.data.path = str(faces)
+    config.train.seed = seed
     say("training a small StyleGAN2 on them")
     outcome = train(config, workdir, show_progress=show_progress)
     if outcome.signal is not None:
         return outcome, None
     say("drawing new faces and writing the report")
     return outcome, _write_page(workdir, plan)
+
+
+def _check_size(faces: Path, plan: Plan) -> None:
+    """A page must not tell of other faces than those that were trained on."""
+    found = sum(1 for _ in faces.rglob("*.png"))
+    if found != plan.faces:
+        raise UserError(
+            f"{faces} holds {found} faces of another demo and this one has "
+            f"{plan.faces}: use the same options as then, or another --workdir."
+        )
 
 
 def _write_page(workdir: Path, plan: Plan) -> Path:

@@ -28,6 +28,7 @@ def evaluate(
     seed: int = 0,
     truncation_psi: float = 1.0,
     batch: int | None = None,
+    skip_broken: bool = False,
     progress: Callable[[int], Any] | None = None,
 ) -> dict[str, Any]:
     """Measures a generator.
@@ -43,6 +44,7 @@ def evaluate(
         seed: of the choice of pictures, of the latents and of the metrics.
         truncation_psi: of the generator.
         batch: about how many pictures are computed at a time.
+        skip_broken: leave broken real pictures out instead of refusing.
         progress: called with the number of pictures drawn since the last call.
 
     Returns:
@@ -55,7 +57,9 @@ def evaluate(
             fit it.
     """
     unknown = [name for name in metrics if name not in METRICS]
-    if unknown or not metrics:
+    if not metrics:
+        raise UsageError(f"no metric was named: choose from {', '.join(METRICS)}.")
+    if unknown:
         raise UsageError(
             f"unknown metrics '{', '.join(unknown)}': choose from {', '.join(METRICS)}."
         )
@@ -65,7 +69,7 @@ def evaluate(
     generator = model_from(read_model(file), where=file)
     if not isinstance(generator, StyleGAN2Generator):
         raise UserError(f"{file} is no generator: give another model.")
-    dataset = _open(data, generator)
+    dataset = _open(data, generator, skip_broken)
     real, labels = _choose(dataset, num, seed)
     # Not 0 … N-1: those are the seeds that people have looked at.
     seeds = np.random.default_rng((seed, 1)).integers(0, 2**32, len(real)).tolist()
@@ -95,13 +99,16 @@ def evaluate(
     }
 
 
-def _open(data: str | Path, generator: StyleGAN2Generator) -> ImageDataset:
+def _open(
+    data: str | Path, generator: StyleGAN2Generator, skip_broken: bool
+) -> ImageDataset:
     height, width, channels = generator.image_shape
     dataset = open_dataset(
         data,
         resolution=(height, width),
         channels=channels,
         use_labels=generator.module.c_dim > 0,
+        skip_broken=skip_broken,
     )
     if generator.module.c_dim not in (0, dataset.label_dim):
         raise UserError(

@@ -222,6 +222,7 @@ def make_networks(
         w_dim=model.w_dim,
         mapping_layers=model.mapping_layers,
         architecture=model.g_architecture,
+        use_noise=model.use_noise,
         **shared,
     )
     d = Discriminator(

@@ -34,7 +34,6 @@ class Programs:
         end: moves the averaged generator and the counters.
         needs: bytes per device by program, as the compiler counts them.
         flops: floating point operations per device by program, where it counts them.
-        seconds: how long compiling took.
     """
 
     run: GanRun
@@ -42,7 +41,6 @@ class Programs:
     end: Any
     needs: Mapping[str, int]
     flops: Mapping[str, float]
-    seconds: float
 
 
 def make_init(run: GanRun) -> Any:
@@ -129,7 +127,6 @@ def _compile_all(run: GanRun, say: Say) -> Programs:
     shape = jax.eval_shape(lambda: jax.random.key(0))
     key = jax.ShapeDtypeStruct(shape.shape, shape.dtype, sharding=replicated)
     phases = run.phases()
-    begun = time.monotonic()
     compiled, needs, flops = [], {}, {}
     with run.matmul_precision():
         for i, phase in enumerate(phases):
@@ -140,11 +137,11 @@ def _compile_all(run: GanRun, say: Say) -> Programs:
             say(f"compiled {phase.name} ({i + 1} of {len(phases)}) in {took:.1f} s")
             compiled.append((phase.name, phase.interval, program))
             needs[phase.name] = _memory(program)
-            flops[phase.name] = _flops(program)
+            # XLA counts the body of the loop over parts once.
+            flops[phase.name] = _flops(program) * run.hyper.accumulate
         end = jax.jit(end_step, static_argnums=1, donate_argnums=0)
         end_program = end.lower(state, run.hyper).compile()
-    seconds = time.monotonic() - begun
-    return Programs(run, compiled, end_program, needs, flops, seconds)
+    return Programs(run, compiled, end_program, needs, flops)
 
 
 def _abstract_batch(run: GanRun) -> dict[str, jax.ShapeDtypeStruct]:

@@ -38,7 +38,13 @@ def load_config(name: str, overrides: Sequence[str] = ()) -> ConfigDict:
     if spec is None or spec.loader is None:
         raise UsageError(f"The configuration {path} is not a Python file.")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except SyntaxError as error:
+        raise UsageError(
+            f"The configuration {path} is not Python: {error.msg} in line "
+            f"{error.lineno}."
+        ) from error
     if not hasattr(module, "get_config"):
         raise UsageError(f"The configuration {path} has no function get_config(arg).")
     try:

@@ -64,7 +64,7 @@ class Snapshots:
         self, state: GanState, nimg: int, measured: Mapping[str, float] | None
     ) -> None:
         """Writes ``g_ema``, ``g`` and ``d`` of this moment and removes the oldest."""
-        kimg = round(nimg / 1000)
+        kimg = nimg // 1000
         g, d = self._run.g, self._run.d
         generator = "stylegan2.generator"
         parts: dict[str, tuple[str, Any, Any]] = {

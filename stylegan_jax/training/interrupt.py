@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from types import FrameType
 
 import jax
 from jax.experimental import multihost_utils
 
+# Seconds after which a second Ctrl-C is a person's, not an echo of the first.
+IMPATIENCE = 1.0
+
 
 class StopSignal:
-    """Notes SIGTERM and SIGINT while the context is open; a second one ends at once.
+    """Notes SIGTERM and SIGINT while the context is open.
+
+    Schedulers repeat SIGTERM, and `timeout` sends it twice: only a second Ctrl-C, a
+    second or more after the first signal, ends the run without saving.
 
     Attributes:
         number: the signal that arrived, or None.
@@ -19,6 +26,7 @@ class StopSignal:
 
     def __init__(self) -> None:
         self.number: int | None = None
+        self._noted = 0.0
         self._several = jax.process_count() > 1
         self._previous: dict[int, object] = {}
 
@@ -39,10 +47,13 @@ class StopSignal:
             signal.signal(number, handler)  # type: ignore[arg-type]
 
     def _note(self, number: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
         if self.number is not None:
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
-        self.number = number
+            if number == signal.SIGINT and now - self._noted >= IMPATIENCE:
+                signal.signal(number, signal.default_int_handler)
+                signal.raise_signal(number)
+            return
+        self.number, self._noted = number, now
         if self._several:
             os.kill(os.getpid(), signal.SIGTERM)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import time
@@ -19,7 +20,7 @@ from stylegan_jax.checkpoints.training_state import TrainingCheckpoints
 from stylegan_jax.data.pipeline import make_stream
 from stylegan_jax.errors import UserError
 from stylegan_jax.training import compile as compiling
-from stylegan_jax.training import spmd
+from stylegan_jax.training import lock, spmd
 from stylegan_jax.training.build import GanRun, build_run
 from stylegan_jax.training.experiment import to_plain
 from stylegan_jax.training.figures import Figures
@@ -53,7 +54,7 @@ class Clock:
     Attributes:
         step: updates done.
         nimg: images seen.
-        earlier: seconds of training before this call.
+        earlier: seconds before this call.
         began: monotonic time of this call's first step.
     """
 
@@ -64,7 +65,7 @@ class Clock:
 
     @property
     def seconds(self) -> float:
-        """Seconds of training, over all calls."""
+        """Wall time of the run over all calls, measuring and saving included."""
         return self.earlier + time.monotonic() - self.began
 
 
@@ -93,24 +94,44 @@ def train(
     workdir = _make_folder(Path(workdir))
     shown = show_progress and jax.process_index() == 0
     progress = Progress(config.train.total_kimg, shown=shown)
-    run = build_run(config, workdir, devices=devices, progress=shown)
-    _introduce(run, progress)
-    checkpoints = TrainingCheckpoints(workdir / "checkpoints")
-    try:
-        # Whatever may be refused is refused before minutes of compiling.
-        clock = _resume_point(run, checkpoints, progress)
-        state, key = _first_state(run, checkpoints, clock)
-        progress.say("compiling (the first time takes a while, later runs are quicker)")
-        programs = compiling.compile_programs(run, progress.say)
-        run = programs.run
-        if jax.process_index() == 0:
-            _write_config(config, run, workdir, progress)
-        with StopSignal() as stop:
-            loop = _Loop(run, programs, checkpoints, workdir, progress, clock)
-            return loop.run(state, key, stop)
-    finally:
-        progress.close()
-        checkpoints.close()
+    first = jax.process_index() == 0
+    with lock.hold(workdir) if first else contextlib.nullcontext() as warning:
+        if warning:
+            progress.say(warning)
+        run = build_run(config, workdir, devices=devices, progress=shown)
+        _introduce(run, progress)
+        checkpoints = TrainingCheckpoints(workdir / "checkpoints")
+        try:
+            return _train(config, run, checkpoints, workdir, progress)
+        finally:
+            progress.close()
+            checkpoints.close()
+
+
+def _train(
+    config: ConfigDict,
+    run: GanRun,
+    checkpoints: TrainingCheckpoints,
+    workdir: Path,
+    progress: Progress,
+) -> Outcome:
+    # Whatever may be refused is refused before minutes of compiling.
+    clock = _resume_point(run, checkpoints, progress)
+    state, key = _first_state(run, checkpoints, clock)
+    if clock.nimg >= run.config.train.total_kimg * 1000:
+        progress.say(
+            f"nothing left to do: the run is at {clock.nimg / 1000:.2f} kimg; to go "
+            "on, raise --config.train.total_kimg"
+        )
+        return Outcome(state, clock.nimg, None)
+    progress.say("compiling (the first time takes a while, later runs are quicker)")
+    programs = compiling.compile_programs(run, progress.say)
+    run = programs.run
+    if jax.process_index() == 0:
+        _write_config(config, run, workdir, progress)
+    with StopSignal() as stop:
+        loop = _Loop(run, programs, checkpoints, workdir, progress, clock)
+        return loop.run(state, key, stop)
 
 
 class _Loop:
@@ -157,7 +178,7 @@ class _Loop:
             self._samples.write_reals()
             self._samples.write_fakes(state, "init")
             if self._eval.kimg > 0:
-                self._write_tick(self._evaluation.measure(state))
+                self._write_tick(state, evaluate=True)
         index = run.local_rows.astype(np.int32)
         self._progress.start(clock.nimg)
         clock.began = time.monotonic()
@@ -201,21 +222,23 @@ class _Loop:
         last = clock.nimg >= self._total
         measured: dict[str, float] = {}
         evaluate = last or self._eval.due(before, clock.nimg)
-        if evaluate and self._writes and self._eval.kimg > 0:
-            measured = self._evaluation.measure(state)
-        if last or evaluate or self._tick.due(before, clock.nimg):
-            self._write_tick(measured)
+        if evaluate or self._tick.due(before, clock.nimg):
+            measured = self._write_tick(state, evaluate)
         if last or self._snapshot.due(before, clock.nimg):
             self._take_snapshot(state, measured)
 
-    def _write_tick(self, measured: dict[str, float]) -> None:
+    def _write_tick(self, state: GanState, evaluate: bool) -> dict[str, float]:
         clock = self._clock
         averages = self._figures.fetch()
         began, seen = self._last_tick
+        rate = (clock.nimg - seen) / max(time.monotonic() - began, 1e-9)
+        measured: dict[str, float] = {}
+        if evaluate and self._writes and self._eval.kimg > 0:
+            measured = self._evaluation.measure(state)
+        # Measuring is no training: it does not count in the next tick's rate.
         self._last_tick = (time.monotonic(), clock.nimg)
         if not self._writes:
-            return
-        rate = (clock.nimg - seen) / max(time.monotonic() - began, 1e-9)
+            return measured
         figures = {
             "step": clock.step,
             "nimg": clock.nimg,
@@ -228,11 +251,12 @@ class _Loop:
         self._stats.write(figures)
         if clock.began:
             self._progress.tick(figures)
+        return measured
 
     def _take_snapshot(self, state: GanState, measured: dict[str, float]) -> None:
         clock = self._clock
         if self._writes:
-            name = f"{round(clock.nimg / 1000):06d}"
+            name = f"{clock.nimg // 1000:06d}"
             grid = self._samples.write_fakes(state, name)
             self._stats.picture(clock.step, "fakes", grid)
             self._snapshots.write(state, clock.nimg, measured)

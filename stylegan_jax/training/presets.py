@@ -83,9 +83,20 @@ def resolve(config: ConfigDict, height: int, width: int, devices: int) -> Config
     _default(loss, "r1_gamma", 0.0002 * size**2 / batch)
     _default(config.ema, "kimg", batch * 10 / 32)
     _default(config.ema, "rampup", 0.05)
+    _check_statistics(config)
     if train.precision in ("bfloat16", "float16"):
         _default(model, "conv_clamp", 256.0)
     return config
+
+
+def _check_statistics(config: ConfigDict) -> None:
+    model = config.model
+    channels = min(model.channel_base // 4, model.channel_max)
+    if model.mbstd_num_channels > 0 and channels % model.mbstd_num_channels:
+        raise UsageError(
+            f"model.mbstd_num_channels={model.mbstd_num_channels} must divide the "
+            f"{channels} channels at the base grid."
+        )
 
 
 def _default(section: ConfigDict, key: str, value) -> None:
@@ -145,6 +156,8 @@ def check(config: ConfigDict) -> None:
         elif name in _CHOICES and value not in _CHOICES[name]:
             choices = ", ".join(_CHOICES[name])
             wrong.append(f"{name}='{value}' must be one of {choices}")
+    if not 0 <= values["train.seed"] < 2**32:
+        wrong.append(f"train.seed={values['train.seed']} must be from 0 to 2**32 - 1")
     unknown = [str(m) for m in values["eval.metrics"] or () if m not in METRICS]
     if unknown:
         wrong.append(

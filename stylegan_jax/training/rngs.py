@@ -17,12 +17,9 @@ class Stream(enum.IntEnum):
 
     INIT_G = 0
     INIT_D = 1
-    GRID = 2
     G_MAIN = 3
     G_REG = 4
     D_MAIN = 5
-    D_REG = 6
-    EVAL = 7
 
 
 class Draw(enum.IntEnum):

@@ -87,17 +87,6 @@ def to_devices(mesh: Mesh, local: Mapping[str, np.ndarray]) -> dict[str, jax.Arr
     }
 
 
-def replicate(mesh: Mesh, tree: Any) -> Any:
-    """Puts the same tree on every device of the mesh."""
-    sharding = NamedSharding(mesh, REPLICATED)
-    if jax.process_count() == 1:
-        return jax.device_put(tree, sharding)
-    return jax.tree.map(
-        lambda x: jax.make_array_from_process_local_data(sharding, np.asarray(x)),
-        tree,
-    )
-
-
 def data_parallel(step: Callable, mesh: Mesh) -> jax.stages.Wrapped:
     """Runs ``step(state, batch, key) -> (state, metrics)`` over the mesh.
 

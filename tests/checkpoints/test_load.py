@@ -62,6 +62,10 @@ def test_a_discriminator_gives_the_modules_logits(tmp_path):
         model(np.zeros((6, 16, 16, 3)))
     with pytest.raises(UserError, match=r"x must be \[N, 16, 16, 3\]"):
         model(np.zeros((4, 8, 8, 3)))
+    with pytest.raises(UserError, match="no pictures"):
+        model(x[:0])
+    with pytest.raises(UserError, match=r"got uint8: convert with x / 127.5 - 1"):
+        model(np.zeros((4, 16, 16, 3), np.uint8))
 
 
 def test_families_are_those_of_the_files():
@@ -167,7 +171,7 @@ def test_a_run_means_its_best_snapshot_where_one_is_named(run):
             find_model(run)
 
 
-def test_a_converted_folder_means_its_part(tmp_path):
+def test_a_folder_of_parts_means_its_part(tmp_path):
     (tmp_path / "g_ema.safetensors").touch()
     assert find_model(tmp_path).name == "g_ema.safetensors"
     with pytest.raises(UserError, match="holds no model d"):

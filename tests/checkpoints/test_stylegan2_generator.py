@@ -139,6 +139,50 @@ def test_wrong_labels_are_refused(conditional, labels):
         conditional.images([0, 1], labels=labels)
 
 
+def test_one_wrong_class_is_told_without_talk_of_arrays(conditional):
+    with pytest.raises(UserError) as caught:
+        conditional.images([0, 1], labels=3)
+    assert str(caught.value) == "a label is a class from 0 to 2, got 3."
+
+
+def test_seeds_in_every_form_mean_the_same(model):
+    expected = model.latents([0, 1, 2])
+    for seeds in (range(3), np.arange(3), jnp.arange(3), iter((0, 1, 2))):
+        np.testing.assert_array_equal(model.latents(seeds), expected)
+    assert model.images(jnp.arange(2)).shape == (2, 16, 16, 3)
+
+
+def test_psi_may_be_traced_and_any_number(model):
+    z = model.latents([0])
+    expected = model.mapping(z, truncation_psi=0.5, truncation_cutoff=np.int64(6))
+    for psi in (np.float32(0.5), jnp.float32(0.5)):
+        np.testing.assert_array_equal(model.mapping(z, truncation_psi=psi), expected)
+    traced = jax.jit(lambda psi: model.mapping(z, truncation_psi=psi))(0.5)
+    np.testing.assert_allclose(traced, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("psi", [float("nan"), float("inf"), "a", None, [0.5], True])
+def test_psi_that_is_no_number_is_refused(model, psi):
+    with pytest.raises(UserError, match="truncation_psi is a number"):
+        model.iter_images([0], truncation_psi=psi)
+    with pytest.raises(UserError, match="truncation_psi is a number"):
+        model.mapping(np.zeros((1, 8)), truncation_psi=psi)
+
+
+@pytest.mark.parametrize("cutoff", [-1, 7, 1.5, True, "2"])
+def test_a_cutoff_that_is_no_number_of_layers_is_refused(model, cutoff):
+    with pytest.raises(UserError, match="number of layers from 0 to 6"):
+        model.iter_images([0], truncation_cutoff=cutoff)
+    with pytest.raises(UserError, match="number of layers from 0 to 6"):
+        model.mapping(np.zeros((1, 8)), truncation_cutoff=cutoff)
+
+
+def test_other_keys_are_refused(model):
+    for key in (jax.random.PRNGKey(1), 1, jax.random.split(jax.random.key(0))):
+        with pytest.raises(UserError, match=r"key must be a .* jax.random.key\(0\)"):
+            model.synthesis(np.zeros((1, 6, 8)), "random", key)
+
+
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
@@ -146,6 +190,9 @@ def test_wrong_labels_are_refused(conditional, labels):
         (lambda m: m.images([-1]), "integer from 0 to 4294967295, got -1"),
         (lambda m: m.images([2**32]), "integer from 0"),
         (lambda m: m.images([1.5]), "integer from 0"),
+        (lambda m: m.images([True]), "integer from 0 to 4294967295, got True"),
+        (lambda m: m.images(jnp.ones(2)), "integer from 0"),
+        (lambda m: m.images(3), r"a sequence such as \[0, 1\], got 3"),
         (lambda m: m.images([0], labels=1), "knows no labels"),
         (lambda m: m.images([0], noise_mode="loud"), "unknown noise_mode 'loud'"),
         (lambda m: m.images([0], z_source="cupy"), "unknown z_source 'cupy'"),

@@ -49,6 +49,9 @@ def test_check_exit_codes(toys, capsys):
     assert run(capsys, "check", toys, "--resolution", "8")[0] == 0
     code, out, _ = run(capsys, "check", toys, "--batch", "64", "--json")
     assert code == 1 and json.loads(out)["ok"] is False
+    assert json.loads(out)["num_broken"] == 0
+    code, _, err = run(capsys, "check", "")
+    assert code == 1 and err.startswith("error: no path of pictures was given")
     Path(toys, "00000", "empty.png").write_bytes(b"")
     code, out, _ = run(capsys, "check", toys)
     assert code == 1 and "00000/empty.png: empty file (0 bytes)" in out
@@ -65,6 +68,13 @@ def test_prepare(toys, tmp_path, capsys, fmt):
     assert code == 0
     assert out == f"{dst}: 6 pictures of 8x8, 6 with labels, 0 left out\n"
     assert len(open_source(dst)) == 6
+
+
+def test_sizes_are_told_as_options_take_them(toys, tmp_path, capsys):
+    dst = str(tmp_path / "out.zip")
+    _, out, _ = run(capsys, "prepare", toys, dst, "--size", "8x12")
+    assert "6 pictures of 8x12," in out
+    assert "sizes (height x width) 8x12 (6)" in run(capsys, "check", dst)[1]
 
 
 def test_prepare_lists_what_it_leaves_out_and_upscales(toys, tmp_path, capsys):

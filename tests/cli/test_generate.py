@@ -16,7 +16,7 @@ def test_folder_and_grid(model, tmp_path):
     run = CliRunner().invoke
     done = run(generate, [model, "--seeds", "0-2", "--out", str(tmp_path / "x")])
     assert done.exit_code == 0, done.output
-    assert done.stdout == f"{tmp_path / 'x'}: 3 pictures in 3 files\n"
+    assert done.stdout == f"{tmp_path / 'x'}: 3 pictures in 3 files, drawn by {model}\n"
     assert done.stderr == ""  # nobody watches: no bar
     options = "--seeds 4 --psi .5 --cutoff 2 --noise random --z numpy --batch 1"
     grid = tmp_path / "g.png"
@@ -27,11 +27,19 @@ def test_folder_and_grid(model, tmp_path):
     assert grid.is_file() and "1 picture in one grid" in done.stdout
 
 
+def test_the_snapshot_of_a_run_is_told(tmp_path):
+    run = tmp_path / "run"
+    (run / "models").mkdir(parents=True)
+    file = save_tiny(run / "models" / "g_ema-000012.safetensors", *tiny_generator())
+    words = [str(run), "--seeds", "0", "--out", str(tmp_path / "x.png")]
+    assert f"drawn by {file}\n" in CliRunner().invoke(generate, words).stdout
+
+
 @pytest.mark.parametrize(
     ("options", "code", "sentence"),
     [
         (["--seeds", "3-1", "--out", "x"], 2, "run backwards"),
-        (["--seeds", "1", "--out", "x", "--psi", "nan"], 2, "--psi is a number"),
+        (["--seeds", "1", "--out", "x", "--psi", "nan"], 1, "psi is a number"),
         (["--seeds", "1", "--out", "x", "--columns", "2"], 2, "is for a grid"),
         (["--seeds", "1", "--out", "x.jpg"], 2, "ending in .png"),
         (["--seeds", "1", "--out", "x", "--label", "1"], 1, "knows no labels"),
@@ -54,4 +62,4 @@ def test_a_pickle_is_not_opened(tmp_path, capsys):
     with pytest.raises(SystemExit) as caught:
         main(["generate", str(path), "--seeds", "0", "--out", str(tmp_path / "x")])
     assert caught.value.code == 1
-    assert "stylegan-jax convert" in capsys.readouterr().err
+    assert "cannot be read yet" in capsys.readouterr().err

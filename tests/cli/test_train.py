@@ -100,6 +100,21 @@ def test_dry_run_prints_configuration_and_memory_and_trains_nothing(
     assert not (workdir / "stats.jsonl").exists()
 
 
+def test_dry_run_as_json_counts_the_same_work_in_parts(photos, tmp_path, capsys):
+    words = ["--config", "stylegan2_auto:smoke", f"--config.data.path={photos}"]
+    words += ["--workdir", tmp_path / "run", "--dry-run", "--json", *SMALL]
+    plans = []
+    for share in (8, 4):
+        assert typed(*words, f"--config.train.batch_per_device={share}") == 0
+        plans.append(json.loads(capsys.readouterr().out))
+    whole, halves = plans
+    assert (whole["parts"], whole["images_at_a_time"]) == (1, 8)
+    assert (halves["parts"], halves["images_at_a_time"]) == (2, 4)
+    # XLA counts the body of a loop once: the plan must not.
+    for phase, flops in whole["flops_per_device"].items():
+        assert halves["flops_per_device"][phase] == pytest.approx(flops, rel=0.3)
+
+
 @pytest.mark.parametrize(
     "words, sentence",
     [

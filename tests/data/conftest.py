@@ -112,7 +112,7 @@ def offenders(tmp_path):
         "o_bomb.png": (bomb_png(), {"bomb"}),
         "p_noise.jpg": (bytes(range(256)) * 4, {"not_a_picture"}),
         "q_photo.heic": (b"\0\0\0\x18ftypheic" + b"\0" * 64, {"not_a_picture"}),
-        "deep/r_bomb.png": (bomb_png(12000, 12000), {"bomb"}),
+        "deep/r_bomb.png": (bomb_png(17000, 15000), {"bomb"}),
     }
     for name, (data, _) in files.items():
         (folder / name).write_bytes(data)

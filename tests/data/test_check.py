@@ -21,7 +21,7 @@ def test_one_report_lists_every_offender(offenders):
 
 
 SENTENCES = {
-    "d_size.png": "24x20, most are 16x16",
+    "d_size.png": "20x24, most are 16x16",
     "e_grey.png": "mode L",
     "f_palette.png": "mode P",
     "g_alpha.png": "transparent parts become white",
@@ -33,7 +33,7 @@ SENTENCES = {
     "m_zero.png": "empty file (0 bytes)",
     "n_text.png": "text, not a picture",
     "o_bomb.png": "decompression bomb",
-    "deep/r_bomb.png": "declares 12000x12000 pixels, more than the limit of 100",
+    "deep/r_bomb.png": "declares 15000x17000 pixels, more than the limit of 250",
     "p_noise.jpg": "not a picture in a known format",
     "q_photo.heic": "HEIC, which Pillow cannot read",
     "c_same.png": "same bytes as a_good.png",
@@ -56,7 +56,7 @@ def test_text_groups_with_counts_and_json_holds_all(offenders):
     assert "note: 1 x exact duplicates" in text
     plain = json.loads(json.dumps(report.to_json()))
     assert plain["ok"] is False
-    assert plain["num_broken"] == 8
+    assert plain["num_broken"] == 8 and plain["num_dataset_problems"] == 0
     assert len(plain["problems"]) == len(report.problems)
     assert {p["severity"] for p in plain["problems"]} == {"broken", "mendable", "note"}
 
@@ -83,7 +83,9 @@ def test_smaller_than_the_batch(make, tmp_path):
     report = check(make.folder(tmp_path / "f", 5), batch=8)
     assert not report.ok
     said = "it has 5 pictures, fewer than the batch of 8"
-    assert said in report.text() and "set the batch to 5 or less" in report.text()
+    assert said in report.text() and "lower the batch (train.batch)" in report.text()
+    plain = report.to_json()
+    assert plain["num_broken"] == 0 and plain["num_dataset_problems"] == 1
 
 
 def test_resolution_tells_upscaled_from_reduced(make, tmp_path):
@@ -91,6 +93,15 @@ def test_resolution_tells_upscaled_from_reduced(make, tmp_path):
     assert {p.kind for p in check(folder, resolution=32).problems} == {"small"}
     assert {p.kind for p in check(folder, resolution=8).problems} == {"size"}
     assert not check(folder, resolution=(16, 16)).problems
+
+
+def test_sizes_are_told_as_options_take_them(make, tmp_path):
+    folder = make.folder(tmp_path / "f", 2, size=16)
+    (tmp_path / "f" / "wide.png").write_bytes(make.encode(make.gradient(8, 12)))
+    report = check(folder, resolution=(4, 6))
+    assert report.sizes == {"16x16": 2, "8x12": 1}
+    assert "sizes (height x width) 16x16 (2), 8x12 (1)" in report.text()
+    assert "wide.png: 8x12, wanted 4x6" in report.text()
 
 
 def test_empty_folder_and_labels_without_pictures(make, tmp_path):
@@ -128,6 +139,9 @@ def test_progress_is_told(make, tmp_path):
 def test_missing_path_is_refused(tmp_path):
     with pytest.raises(UserError, match="does not exist"):
         check(str(tmp_path / "gone"))
+    for empty in ("", " "):
+        with pytest.raises(UserError, match="no path of pictures was given"):
+            check(empty)
 
 
 def test_every_kind_has_a_severity():

@@ -1,4 +1,5 @@
 import json
+import os
 import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -41,8 +42,10 @@ def test_foreign_data_that_fit_are_checked_once_and_not_copied(
 
 def test_bare_photos_are_converted_once(offenders, cache, monkeypatch):
     path, _ = offenders
-    with pytest.raises(UserError, match="8 pictures cannot be used"):
+    with pytest.raises(UserError, match="8 pictures cannot be used") as caught:
         open_dataset(path, resolution=8, cache_dir=cache)
+    for remedy in ("--skip-broken (", "--config.data.skip_broken=true", "=True"):
+        assert remedy in str(caught.value)
     assert not list(cache.glob("*.zip"))
     first = open_dataset(path, resolution=8, cache_dir=cache, skip_broken=True)
     assert first.num_images == 10
@@ -53,7 +56,9 @@ def test_bare_photos_are_converted_once(offenders, cache, monkeypatch):
 
 
 def test_mixed_sizes_without_a_resolution_are_refused(offenders, cache):
-    with pytest.raises(UserError, match=r"3 sizes, most often 16x16 \("):
+    with pytest.raises(
+        UserError, match=r"3 sizes .height x width., most often 16x16 \("
+    ):
         open_dataset(offenders[0], cache_dir=cache)
 
 
@@ -65,6 +70,38 @@ def test_changed_pictures_and_damaged_caches_are_converted_again(make, tmp_path,
     for file in cache.glob("*.zip"):
         file.write_bytes(b"cut off")
     assert len(open_dataset(src, resolution=8, cache_dir=cache)) == 3
+
+
+def _bmp(make, red):
+    """Only the middle, beyond what fingerprints sample, tells red apart."""
+    image = np.zeros((64, 64, 3), np.uint8)
+    image[24:40, :, 0] = red
+    return make.encode(image, "BMP")
+
+
+@pytest.mark.parametrize("resolution", [8, 64])
+def test_overwritten_pictures_of_equal_size_are_seen(make, tmp_path, cache, resolution):
+    picture = tmp_path / "src" / "a.bmp"
+    picture.parent.mkdir()
+    for time, red in enumerate((50, 250), start=1):
+        picture.write_bytes(_bmp(make, red))
+        os.utime(picture, (time, time))
+        options = {"resolution": resolution, "cache_dir": cache}
+        got = open_dataset(tmp_path / "src", **options)[0]["image"]
+        assert abs(int(got[len(got) // 2, 0, 0]) - red) < 40
+    assert len({*cache.glob("*.zip"), *cache.glob("*.json")}) == 2
+
+
+def test_folders_alike_in_names_and_sizes_do_not_share_a_cache(make, tmp_path, cache):
+    means = []
+    for place, red in (("x", 50), ("y", 250)):
+        picture = tmp_path / place / "faces" / "a.bmp"
+        picture.parent.mkdir(parents=True)
+        picture.write_bytes(_bmp(make, red))
+        os.utime(picture, (1, 1))
+        dataset = open_dataset(picture.parent, resolution=8, cache_dir=cache)
+        means.append(int(dataset[0]["image"].max()))
+    assert means[1] > means[0] + 100
 
 
 def test_leftovers_of_killed_processes_are_swept(make, tmp_path, cache):
@@ -187,12 +224,18 @@ def test_strange_provenance_is_not_trusted(make, tmp_path, cache, note):
         open_dataset(src, use_labels=True, cache_dir=cache)
 
 
-def test_cache_that_cannot_be_made_is_a_sentence(make, tmp_path):
+def test_cache_that_cannot_be_made_is_a_sentence(make, tmp_path, monkeypatch):
     src = make.folder(tmp_path / "src", 2)
     (tmp_path / "file").write_text("")
-    for resolution in (8, 16):
-        with pytest.raises(UserError, match="cannot be"):
+    for resolution, said in (
+        (8, r"file/c .* another folder \(--workdir"),
+        (16, "place"),
+    ):
+        with pytest.raises(UserError, match=said):
             open_dataset(src, resolution=resolution, cache_dir=tmp_path / "file" / "c")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(UserError, match="set XDG_CACHE_HOME"):
+        open_dataset(src, resolution=8)
 
 
 @pytest.mark.parametrize("channels", [1, 4])

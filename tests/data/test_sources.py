@@ -59,6 +59,49 @@ def test_fingerprint_ignores_times_and_places_but_not_labels(make, tmp_path):
     assert sources.open_source(two).fingerprint() != first
 
 
+def test_fingerprint_samples_the_content(tmp_path):
+    picture = tmp_path / "a.bmp"
+    found = set()
+    for place in (None, 0, 99_999):  # of equal sizes, told apart at either end
+        content = bytearray(100_000)
+        if place is not None:
+            content[place] = 1
+        picture.write_bytes(content)
+        found.add(sources.open_source(tmp_path).fingerprint())
+    assert len(found) == 3
+
+
+def test_arrayrecords_of_equal_size_have_their_own_fingerprints(tmp_path):
+    pytest.importorskip("array_record")
+    found = set()
+    for fill in (b"a", b"b"):
+        path = str(tmp_path / "x.arrayrecord")
+        names = {"names": ["p.png"]}
+        records.write_arrayrecord(path, [fill * 500_000], lambda names=names: names)
+        found.add(sources.open_source(path).fingerprint())
+    assert len(found) == 2
+
+
+@pytest.mark.parametrize("form", ["folder", "zip"])
+def test_stamp_changes_with_time_and_place(make, tmp_path, form):
+    import os
+
+    def put(place):
+        folder = make.folder(tmp_path / place / "faces", 2)
+        if form == "folder":
+            return folder, f"{folder}/p001.png"
+        path = make.zip(tmp_path / place / "f.zip", {"p.png": make.encode(flat)})
+        return path, path
+
+    flat = make.gradient()
+    (one, file), (two, _) = put("x"), put("y")
+    first = sources.open_source(one).stamp()
+    assert sources.open_source(one).stamp() == first
+    assert sources.open_source(two).stamp() != first
+    os.utime(file, (1, 1))
+    assert sources.open_source(one).stamp() != first
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -254,8 +254,8 @@ class TestData:
     def test_fewer_pictures_than_a_batch(self, tiny, tmp_path):
         said = refusal(tiny("train.batch=64"), tmp_path, error=UserError)
         assert said == (
-            "photo has 48 pictures, fewer than the batch of 64: add pictures or set "
-            "the batch to 48 or less."
+            "photo has 48 pictures, fewer than the batch of 64: add pictures or "
+            "lower the batch (train.batch)."
         )
 
     def test_sizes_that_no_grid_doubles_to(self, pictures, tiny, tmp_path):

@@ -107,7 +107,7 @@ def test_real_programs_need_less_in_parts(make, monkeypatch):
     whole = compile_programs(run, said.append)
     assert [line.partition(" in ")[0] for line in said] == ["compiled d_main (1 of 1)"]
     assert [(name, every) for name, every, _ in whole.phases] == [("d_main", 1)]
-    assert whole.flops["d_main"] > 0 and whole.seconds > 0
+    assert whole.flops["d_main"] > 0
     # A limit that the whole batch just misses.
     limit = int(whole.needs["d_main"] / compiling._USABLE) - 2**10
     monkeypatch.setattr(compiling, "memory_limit", lambda: limit)

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import NamedSharding
 
 from stylegan_jax.models.stylegan2 import Discriminator, Generator
 from stylegan_jax.training import gan_steps, spmd
@@ -73,7 +74,8 @@ def one_step(devices, accumulate, wrap):
 
 def with_shard_map(mesh):
     def put(state, batch):
-        return spmd.replicate(mesh, state), spmd.to_devices(mesh, batch)
+        replicated = NamedSharding(mesh, spmd.REPLICATED)
+        return jax.device_put(state, replicated), spmd.to_devices(mesh, batch)
 
     return put, lambda step: spmd.data_parallel(step, mesh), lambda tree: tree
 

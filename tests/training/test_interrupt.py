@@ -1,4 +1,4 @@
-"""A signal is noted, the second one ends, and handlers are put back."""
+"""A signal is noted, its echo changes nothing, handlers are put back."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from stylegan_jax.training.interrupt import StopSignal
 BOTH = (signal.SIGTERM, signal.SIGINT)
 
 STUBBORN = """
-import os, signal, sys
+import os, signal, sys, time
 from stylegan_jax.training.interrupt import StopSignal
 
-number = int(sys.argv[1])
+pause, first, second = float(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 with StopSignal() as stop:
-    os.kill(os.getpid(), number)
+    os.kill(os.getpid(), first)
     print("noted", stop.number, flush=True)
-    os.kill(os.getpid(), number)
+    time.sleep(pause)
+    os.kill(os.getpid(), second)
     print("still here", flush=True)
 """
 
@@ -52,13 +53,27 @@ def test_handlers_are_put_back_after_an_error():
     assert handlers() == before
 
 
-@pytest.mark.parametrize("number", BOTH)
-def test_the_second_ends(number):
-    found = subprocess.run(
-        [sys.executable, "-c", STUBBORN, str(int(number))],
+def stubborn(*numbers, pause):
+    words = [str(int(n)) for n in numbers]
+    return subprocess.run(
+        [sys.executable, "-c", STUBBORN, str(pause), *words],
         capture_output=True,
         text=True,
         timeout=120,
     )
-    assert found.stdout == f"noted {int(number)}\n", found.stderr
-    assert found.returncode == -number
+
+
+def test_an_impatient_second_ctrl_c_ends():
+    found = stubborn(signal.SIGTERM, signal.SIGINT, pause=1.2)
+    assert found.stdout == "noted 15\n", found.stderr
+    assert "KeyboardInterrupt" in found.stderr
+
+
+@pytest.mark.parametrize(
+    "numbers, pause",
+    [((signal.SIGTERM, signal.SIGTERM), 1.2), ((signal.SIGINT, signal.SIGINT), 0)],
+)
+def test_schedulers_and_terminals_may_repeat_a_signal(numbers, pause):
+    found = stubborn(*numbers, pause=pause)
+    assert found.stdout == f"noted {int(numbers[0])}\nstill here\n", found.stderr
+    assert found.returncode == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 
 import jax
 import numpy as np
@@ -10,6 +11,8 @@ import pytest
 
 from stylegan_jax import load
 from stylegan_jax.errors import UserError
+from stylegan_jax.training import lock
+from stylegan_jax.training import loop as loop_module
 from stylegan_jax.training.loop import train
 
 ONE = jax.devices()[:1]
@@ -92,6 +95,42 @@ def test_a_finished_run_does_nothing_more(whole, tiny):
     assert whole[1].joinpath("stats.jsonl").read_text() == before
 
 
+def test_a_finished_run_keeps_its_configuration(whole, tiny, capfd):
+    before = whole[1].joinpath("config.json").read_text()
+    train(tiny("loss.r1_gamma=9"), whole[1], devices=ONE)
+    said = capfd.readouterr().err
+    assert "nothing left to do: the run is at 0.06 kimg" in said
+    assert "compiling" not in said
+    assert whole[1].joinpath("config.json").read_text() == before
+
+
+def test_two_jobs_in_one_folder_are_refused(whole, tiny):
+    with lock.hold(whole[1]):
+        with pytest.raises(
+            UserError, match=r"Another job trains in .*\(process \d+ on"
+        ):
+            run(tiny(), whole[1])
+    run(tiny(), whole[1])  # the lock is let go
+
+
+def test_sigterm_saves_and_the_run_goes_on(whole, tiny, tmp_path, monkeypatch):
+    # A signal that arrives before the fifth step, and its echo.
+    original = loop_module.StopSignal.agreed
+
+    def agreed(self, step):
+        if step == 4:
+            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
+        return original(self, step)
+
+    monkeypatch.setattr(loop_module.StopSignal, "agreed", agreed)
+    stopped = run(tiny("snapshot.every_kimg=1"), tmp_path)
+    assert (stopped.nimg, stopped.signal) == (32, signal.SIGTERM)
+    monkeypatch.undo()
+    rest = run(tiny("snapshot.every_kimg=1"), tmp_path)
+    same_bits(rest.state, whole[0].state)
+
+
 def test_another_seed_cannot_go_on(whole, tiny):
     with pytest.raises(
         UserError, match=r"begun with train.seed=0 .* another --workdir"
@@ -104,11 +143,13 @@ def test_other_networks_cannot_go_on(whole, tiny):
         run(tiny("model.channel_max=4"), whole[1])
 
 
-def test_says_what_changed(whole, tiny, capfd):
-    train(tiny("loss.r1_gamma=2"), whole[1], devices=ONE)
+def test_says_what_changed(tiny, tmp_path, capfd):
+    run(tiny("train.total_kimg=0.016"), tmp_path)
+    more = tiny("loss.r1_gamma=2", "train.total_kimg=0.024")
+    train(more, tmp_path, devices=ONE)
     shown = capfd.readouterr().err
     assert "changed since this run was begun: loss.r1_gamma was 0.0064, is 2.0" in shown
-    assert "going on at 0.06 kimg" in shown
+    assert "going on at 0.02 kimg" in shown
 
 
 def test_numbers_that_stay_broken_stop_the_run(tiny, tmp_path):

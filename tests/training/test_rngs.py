@@ -57,7 +57,7 @@ def test_a_sample_does_not_depend_on_its_neighbours():
 def test_step_may_be_traced():
     def keys(step):
         index = jnp.arange(2)
-        return rngs.sample_keys(jax.random.key(0), Stream.D_REG, step, index)
+        return rngs.sample_keys(jax.random.key(0), Stream.D_MAIN, step, index)
 
     data = jax.random.key_data
     np.testing.assert_array_equal(data(jax.jit(keys)(9)), data(keys(9)))
@@ -77,12 +77,9 @@ def test_numbers_of_a_run_never_change():
     assert {s.name: int(s) for s in Stream} == {
         "INIT_G": 0,
         "INIT_D": 1,
-        "GRID": 2,
         "G_MAIN": 3,
         "G_REG": 4,
         "D_MAIN": 5,
-        "D_REG": 6,
-        "EVAL": 7,
     }
     assert {d.name: int(d) for d in Draw} == {
         "Z": 0,

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jax.sharding import NamedSharding
 
 from stylegan_jax.errors import UsageError
 from stylegan_jax.training import spmd
@@ -94,11 +95,6 @@ class TestMesh:
         shards = sorted(out.addressable_shards, key=lambda s: s.device.id)
         np.testing.assert_array_equal(shards[1].data, image[2:4])
 
-    def test_replicate(self):
-        mesh = spmd.make_mesh(jax.devices()[:3])
-        out = spmd.replicate(mesh, {"a": np.ones(2)})["a"]
-        assert out.is_fully_replicated and len(out.addressable_shards) == 3
-
 
 def step(state, batch, key):
     """A step as ``gan_steps`` writes them: local loss, averaged gradient."""
@@ -115,7 +111,7 @@ class TestDataParallel:
     def test_averages_and_donates(self, devices):
         mesh = spmd.make_mesh(jax.devices()[:devices])
         x = np.arange(8.0, dtype=np.float32)
-        state = spmd.replicate(mesh, jnp.float32(0.5))
+        state = jax.device_put(jnp.float32(0.5), NamedSharding(mesh, spmd.REPLICATED))
         batch = spmd.to_devices(mesh, {"x": x})
         run = spmd.data_parallel(step, mesh)
         after, metrics = run(state, batch, jax.random.key(0))
