@@ -156,8 +156,9 @@ def check(config: ConfigDict) -> None:
         elif name in _CHOICES and value not in _CHOICES[name]:
             choices = ", ".join(_CHOICES[name])
             wrong.append(f"{name}='{value}' must be one of {choices}")
-    if not 0 <= values["train.seed"] < 2**32:
-        wrong.append(f"train.seed={values['train.seed']} must be from 0 to 2**32 - 1")
+    seed = values["train.seed"]
+    if seed is not None and not 0 <= seed < 2**32:
+        wrong.append(f"train.seed={seed} must be from 0 to 2**32 - 1")
     unknown = [str(m) for m in values["eval.metrics"] or () if m not in METRICS]
     if unknown:
         wrong.append(

@@ -32,7 +32,7 @@ class TestFit:
                 tried.append(run.hyper.accumulate)
                 share = run.hyper.batch // (run.mesh.size * run.hyper.accumulate)
                 needs = {"g_main": GIB, "d_reg": (share + 1) * GIB}
-                return Programs(run, [], None, needs, {}, 0.0)
+                return Programs(run, [], None, needs, {})
 
             tried, said = [], []
             limit = None if gib is None else int(gib * GIB)

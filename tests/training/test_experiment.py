@@ -37,7 +37,7 @@ class TestNames:
         assert load(name="stylegan2_cifar").train.batch == 64
 
     def test_an_argument_behind_a_colon(self):
-        assert load(name="stylegan2_cifar:smoke").train.total_kimg == 0.4
+        assert load(name="stylegan2_cifar:smoke").train.total_kimg == 2.0
         assert refusal(name="stylegan2_cifar:smok") == (
             "Configuration stylegan2_cifar:smok: unknown argument 'smok', choose "
             "'smoke' or nothing."

@@ -157,12 +157,26 @@ class TestAuto:
         config = load_config("stylegan2_auto")
         config.loss.pl_batch_shrink = shrink
         config.model.mbstd_group_size = group
+        config.eval.every_kimg = 0.0  # pictures under 16 pixels cannot be measured
         config = resolve(config, size, size, devices)
         unit = spmd.layout_unit(config.model.mbstd_group_size, shrink)
         rows = spmd.batch_rows(config.train.batch, devices, unit)
         assert sorted(rows) == list(range(config.train.batch))
         wanted = max(min(devices * min(4096 // size, 32), 64), devices)
         assert config.train.batch <= max(wanted, devices * unit)
+
+
+def test_too_small_to_measure():
+    config = load_config("stylegan2_auto")
+    with pytest.raises(UsageError, match="8x8 are too small .* eval.every_kimg=0"):
+        resolve(config, 8, 8, 1)
+
+
+def test_statistics_channels_must_divide():
+    config = load_config("stylegan2_auto")
+    config.model.mbstd_num_channels = 5
+    with pytest.raises(UsageError, match="mbstd_num_channels=5 must divide the 512"):
+        resolve(config, 32, 32, 1)
 
 
 class TestBaseGrid:
