@@ -168,7 +168,7 @@ class TestAuto:
 
 def test_too_small_to_measure():
     config = load_config("stylegan2_auto")
-    with pytest.raises(UsageError, match="8x8 are too small .* eval.every_kimg=0"):
+    with pytest.raises(UsageError, match="8x8 are too small .*eval.every_kimg=0"):
         resolve(config, 8, 8, 1)
 
 
