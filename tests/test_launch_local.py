@@ -41,6 +41,9 @@ def launch(tmp_path, repo_root):
             stderr=subprocess.PIPE,
             text=True,
             env=env,
+            # A shell that runs the tests in the background has SIGINT ignored, which
+            # bash hands on and cannot undo.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         started.append(process)
         return process
