@@ -39,7 +39,8 @@ class Progress:
     def advance(self, images: int) -> None:
         """Moves the bar."""
         if self._bar is not None:
-            self._bar.update(images / 1000)
+            # The last batch may go past the end, and the bar's time left with it.
+            self._bar.update(min(images / 1000, self._total - self._bar.n))
 
     def tick(self, figures: dict) -> None:
         """Shows the newest figures beside the bar, or as a line."""
