@@ -33,6 +33,9 @@ def launch(tmp_path, repo_root):
     program.chmod(0o755)
     env = os.environ | {"STYLEGAN_JAX": str(program), "GRACE": "1"}
     started = []
+    # A shell that runs the tests in the background has SIGINT ignored; children inherit
+    # that, and bash cannot undo it. A handler of ours becomes their default.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def start(*args):
         process = subprocess.Popen(
@@ -41,14 +44,12 @@ def launch(tmp_path, repo_root):
             stderr=subprocess.PIPE,
             text=True,
             env=env,
-            # A shell that runs the tests in the background has SIGINT ignored, which
-            # bash hands on and cannot undo.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         started.append(process)
         return process
 
     yield start
+    signal.signal(signal.SIGINT, before)
     for process in started:
         if process.poll() is None:
             process.kill()
