@@ -32,9 +32,9 @@ from stylegan_jax.checkpoints.model_file import ModelFile
 from stylegan_jax.checkpoints.structure import build_module, config_of, fit_variables
 from stylegan_jax.errors import UserError
 from stylegan_jax.models.stylegan2 import Generator
+from stylegan_jax.models.stylegan2.synthesis import NOISE_MODES
 
 Z_SOURCES = ("jax", "numpy")
-NOISE_MODES = ("random", "const", "none")
 
 # A program draws a fixed number of pictures per device, a "tile", whatever is asked
 # for: float rounding depends on the shapes that XLA compiles for, so this is what makes

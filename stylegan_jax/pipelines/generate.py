@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from stylegan_jax.checkpoints.arguments import MAX_SEED
 from stylegan_jax.checkpoints.pictures import PNG_MODES, image_grid, save_png
 from stylegan_jax.checkpoints.stylegan2_generator import StyleGAN2Generator
 from stylegan_jax.errors import UsageError, UserError
 
-MAX_SEED = 2**32 - 1
 MAX_SEEDS = 1_000_000
 # Pixels of the largest grid: 768 MiB of RGB.
 MAX_GRID_PIXELS = 2**28

@@ -60,6 +60,11 @@ class GanRun:
         """This process's part of ``rows``."""
         return spmd.local_rows(self.rows, self.mesh)
 
+    @property
+    def data_identity(self) -> list[list[Any]]:
+        """Fingerprint and weight of every dataset, as a checkpoint keeps them."""
+        return [[dataset.fingerprint, weight] for dataset, weight in self.data]
+
     def phases(self) -> list[Phase]:
         """The phases of a step."""
         return make_phases(self.g, self.d, self.hyper)

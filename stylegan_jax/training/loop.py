@@ -271,7 +271,7 @@ class _Loop:
             "nimg": clock.nimg,
             "seconds": clock.seconds,
             "seed": self._run.config.train.seed,
-            "data": [[d.fingerprint, w] for d, w in self._run.data],
+            "data": self._run.data_identity,
         }
         self._checkpoints.save(clock.step, state, document)
 
@@ -316,7 +316,7 @@ def _resume_point(
             f"This run was begun with train.seed={document['seed']} and cannot go on "
             f"with {seed}: use that seed, or another --workdir."
         )
-    if document["data"] != [[d.fingerprint, w] for d, w in run.data]:
+    if document["data"] != run.data_identity:
         progress.say("note: the pictures are not those that this run was begun with")
     progress.say(f"going on at {document['nimg'] / 1000:.2f} kimg")
     return Clock(newest, document["nimg"], document["seconds"])
