@@ -101,7 +101,7 @@ class GoldenCase:
     @property
     def size(self) -> int:
         """Side of the square images, in pixels."""
-        return self.info.get("size") or self.info["init_kwargs"]["D"]["img_resolution"]
+        return self.info.get("size") or self.expected["image"].shape[-1]
 
     def _generator(self, name: str, seed_offset: int = 0) -> np.random.Generator:
         seed = self.info["seed"] + seed_offset

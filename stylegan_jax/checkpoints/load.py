@@ -6,26 +6,61 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from stylegan_jax.checkpoints.facespace import FaceSpaceEncoder
+from stylegan_jax.checkpoints.features import (
+    AlexNetFeatures,
+    InceptionV3Features,
+    LPIPSDistance,
+    ResNetFeatures,
+    VGGFeatures,
+)
+from stylegan_jax.checkpoints.irse import IRSEFeatures
 from stylegan_jax.checkpoints.model_file import ModelFile, read_model
+from stylegan_jax.checkpoints.network import Network
+from stylegan_jax.checkpoints.pix2pixhd import (
+    Pix2PixHDDiscriminator,
+    Pix2PixHDEncoder,
+    Pix2PixHDGlobal,
+    Pix2PixHDLocal,
+)
+from stylegan_jax.checkpoints.psp import PSPEncoder, PSPNetwork
+from stylegan_jax.checkpoints.stylegan1 import (
+    StyleGAN1Discriminator,
+    StyleGAN1Generator,
+)
 from stylegan_jax.checkpoints.stylegan2_discriminator import StyleGAN2Discriminator
 from stylegan_jax.checkpoints.stylegan2_generator import StyleGAN2Generator
 from stylegan_jax.errors import UserError
 
 # The parts that a run may have a file of.
-PARTS = ("g_ema", "g", "d")
-
-Model = StyleGAN2Generator | StyleGAN2Discriminator
+PARTS = ("g_ema", "g", "d", "psp", "encoder", "decoder", "e", "net")
 
 # The one place that says which class a family of model files is. The names are those
 # of `model_file.FAMILIES`.
-FAMILIES: Mapping[str, type[StyleGAN2Generator] | type[StyleGAN2Discriminator]] = {
+FAMILIES: Mapping[str, type[Network]] = {
     "stylegan2.generator": StyleGAN2Generator,
     "stylegan2.discriminator": StyleGAN2Discriminator,
+    "stylegan1.generator": StyleGAN1Generator,
+    "stylegan1.discriminator": StyleGAN1Discriminator,
+    "facespace.encoder": FaceSpaceEncoder,
+    "psp": PSPNetwork,
+    "psp.encoder": PSPEncoder,
+    "pix2pixhd.global": Pix2PixHDGlobal,
+    "pix2pixhd.local": Pix2PixHDLocal,
+    "pix2pixhd.discriminator": Pix2PixHDDiscriminator,
+    "pix2pixhd.encoder": Pix2PixHDEncoder,
+    "features.inception_v3": InceptionV3Features,
+    "features.vgg": VGGFeatures,
+    "features.alexnet": AlexNetFeatures,
+    "features.lpips": LPIPSDistance,
+    "features.irse": IRSEFeatures,
+    "features.resnet": ResNetFeatures,
 }
 
 
-def load(path: str | Path, *, part: str = "g_ema") -> Model:
+def load(path: str | Path, *, part: str = "g_ema") -> Any:
     """Opens a model; nothing in the file is executed.
 
     Args:
@@ -33,7 +68,8 @@ def load(path: str | Path, *, part: str = "g_ema") -> Model:
         part: which model of a folder: ``g_ema``, ``g`` or ``d``.
 
     Returns:
-        A `StyleGAN2Generator` or a `StyleGAN2Discriminator`: the file's family decides.
+        The class that `FAMILIES` has for the file's family, e.g. a
+        `StyleGAN2Generator`.
 
     Raises:
         UserError: there is no such model, the file is no model file or is damaged, or
@@ -58,7 +94,7 @@ def load_generator(path: str | Path) -> StyleGAN2Generator:
     return model
 
 
-def model_from(model: ModelFile, *, where: object) -> Model:
+def model_from(model: ModelFile, *, where: object) -> Network:
     """Makes the model that a file's content describes.
 
     Args:
@@ -80,7 +116,8 @@ def find_model(path: str | Path, *, part: str = "g_ema") -> Path:
     1. A file is meant itself.
     2. A run's folder: ``models/best.json`` names the kimg of the best snapshot, as
        ``{"kimg": 12}``; without it the newest ``models/<part>-<kimg>.safetensors``.
-    3. A folder of parts: ``<part>.safetensors``.
+    3. A folder of parts: ``<part>.safetensors``; or the only one there is, where no
+       other part than ``g_ema`` is asked for.
 
     Args:
         path: the file or folder.
@@ -106,6 +143,9 @@ def find_model(path: str | Path, *, part: str = "g_ema") -> Path:
     single = path / f"{part}.safetensors"
     if single.is_file():
         return single
+    files = sorted(path.glob("*.safetensors"))
+    if part == PARTS[0] and len(files) == 1:
+        return files[0]
     raise UserError(
         f"the folder {path} holds no model {part}: expected "
         f"models/{part}-*.safetensors (a run that has saved a snapshot) or "

@@ -25,7 +25,25 @@ from stylegan_jax.errors import UserError
 
 FORMAT = 1
 METADATA_KEY = "stylegan_jax"
-FAMILIES = ("stylegan2.generator", "stylegan2.discriminator")
+FAMILIES = (
+    "stylegan2.generator",
+    "stylegan2.discriminator",
+    "stylegan1.generator",
+    "stylegan1.discriminator",
+    "facespace.encoder",
+    "psp",
+    "psp.encoder",
+    "pix2pixhd.global",
+    "pix2pixhd.local",
+    "pix2pixhd.discriminator",
+    "pix2pixhd.encoder",
+    "features.inception_v3",
+    "features.vgg",
+    "features.alexnet",
+    "features.lpips",
+    "features.irse",
+    "features.resnet",
+)
 
 # The safetensors library's own limit on headers.
 MAX_HEADER_BYTES = 100_000_000
@@ -46,14 +64,14 @@ DTYPES: Mapping[str, np.dtype] = {
 }
 
 # How other files begin, and what to tell someone who hands one over.
-FOREIGN = "checkpoints of other programs cannot be read yet"
+FOREIGN = "run stylegan-jax convert on it first"
 SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
     (b"PK\x03\x04", "a PyTorch checkpoint or another zip archive", FOREIGN),
     (b"\x80\x02", "a Python pickle (an older PyTorch checkpoint)", FOREIGN),
     (b"\x80\x03", "a Python pickle (NVIDIA's .pkl networks are such)", FOREIGN),
     (b"\x80\x04", "a Python pickle (NVIDIA's .pkl networks are such)", FOREIGN),
     (b"\x80\x05", "a Python pickle", FOREIGN),
-    (b"\x89HDF", "an HDF5 file (Keras weights are such)", FOREIGN),
+    (b"\x89HDF", "an HDF5 file (Keras weights are such)", "give another file"),
     (b"version https://git-lfs", "a Git LFS pointer", "fetch it with git lfs pull"),
     (b"<", "a web page", "the download went wrong, so fetch the file again"),
     (b"\x89PNG", "a PNG picture", "give a model file instead"),
@@ -183,6 +201,28 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
     return _document(header.pop("__metadata__", None), path)
 
 
+def read_shapes(path: str | Path) -> dict[str, tuple[int, ...]]:
+    """The shapes of a model file's tensors by name; raises as `read_model` does."""
+    path = Path(path)
+    try:
+        with path.open("rb") as stream:
+            header, start, size = _read_header(stream, path)
+            header.pop("__metadata__", None)
+            return {n: shape for n, _, shape, _ in _entries(header, size - start, path)}
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}.") from error
+
+
+def is_safetensors(path: str | Path) -> bool:
+    """Whether a file begins as safetensors files do; False where it cannot be read."""
+    try:
+        with open(path, "rb") as stream:
+            first = stream.read(9)
+    except OSError:
+        return False
+    return first[8:9] == b"{" and struct.unpack("<Q", first[:8])[0] <= MAX_HEADER_BYTES
+
+
 def sha256_of(path: str | Path) -> str:
     """The SHA-256 of a file in hexadecimal, read in pieces.
 
@@ -255,7 +295,8 @@ def _document(metadata: Any, path: Path) -> dict[str, Any]:
     text = metadata.get(METADATA_KEY) if isinstance(metadata, dict) else None
     if not isinstance(text, str):
         raise UserError(
-            f"{path} is a safetensors file without this program's metadata: {FOREIGN}."
+            f"{path} is a safetensors file without this program's metadata: give one "
+            "that this program wrote, or convert the PyTorch file."
         )
     try:
         document = json.loads(text)

@@ -45,6 +45,9 @@ CHECKS: Mapping[str, Callable[[Any], bool]] = {
         and len(v) == 2
         and all(type(i) is int and 1 <= i <= 4096 for i in v)
     ),
+    "tuple[int, ...]": lambda v: (
+        isinstance(v, tuple) and len(v) <= 64 and all(map(_is_count, v))
+    ),
     "Filter": lambda v: (
         isinstance(v, tuple) and 1 <= len(v) <= 64 and all(map(_is_number, v))
     ),
@@ -128,10 +131,7 @@ def fit_variables(
         UserError: tensors are missing, unknown, or of another shape or kind; all of
             them are listed.
     """
-    try:
-        shapes = jax.eval_shape(init, jax.random.key(0), *args)
-    except (ValueError, TypeError, ArithmeticError) as error:
-        raise UserError(f"the config of {where} makes no model: {error}") from error
+    shapes = _trace(init, *args, where=where)
     expected, found = flatten(shapes), flatten(variables)
     missing = sorted(set(expected) - set(found))
     unknown = sorted(set(found) - set(expected))
@@ -163,6 +163,20 @@ def fit_variables(
         _plain(shapes),
         _plain(variables),
     )
+
+
+def variable_shapes(
+    init: Callable[..., Any], *args: Any, where: object
+) -> dict[str, jax.ShapeDtypeStruct]:
+    """The tensors that a module makes, by their paths; raises as `fit_variables`."""
+    return flatten(_trace(init, *args, where=where))
+
+
+def _trace(init: Callable[..., Any], *args: Any, where: object) -> Any:
+    try:
+        return jax.eval_shape(init, jax.random.key(0), *args)
+    except (ValueError, TypeError, ArithmeticError) as error:
+        raise UserError(f"the config of {where} makes no model: {error}") from error
 
 
 def _plain(tree: Any) -> Any:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from stylegan_jax.checkpoints.arguments import check_array
-from stylegan_jax.checkpoints.model_file import ModelFile
-from stylegan_jax.checkpoints.structure import build_module, config_of, fit_variables
+from stylegan_jax.checkpoints.network import Network
 from stylegan_jax.errors import UserError
 from stylegan_jax.models.stylegan2 import Discriminator
 
 
-class StyleGAN2Discriminator:
+class StyleGAN2Discriminator(Network):
     """A discriminator with its weights.
 
     Attributes:
@@ -24,6 +24,8 @@ class StyleGAN2Discriminator:
         metadata: the JSON document of the file it came from; empty if none.
     """
 
+    MODULE: ClassVar[type[nn.Module]] = Discriminator
+
     def __init__(
         self,
         module: Discriminator,
@@ -31,29 +33,14 @@ class StyleGAN2Discriminator:
         *,
         metadata: Mapping[str, Any] | None = None,
     ):
-        self.module = module
-        self.variables = variables
-        self.metadata = dict(metadata or {})
+        super().__init__(module, variables, metadata=metadata)
         self._apply = jax.jit(module.apply)
 
-    @classmethod
-    def from_file(cls, model: ModelFile, *, where: object) -> StyleGAN2Discriminator:
-        """Makes the discriminator that a model file holds; see the generator's."""
-        module = build_module(Discriminator, model.config, where=where)
+    @staticmethod
+    def example(module: Discriminator) -> tuple[jax.ShapeDtypeStruct, ...]:
+        """Shapes of a picture and a label."""
         x = jax.ShapeDtypeStruct((1, *module.image_shape), jnp.float32)
-        c = jax.ShapeDtypeStruct((1, module.c_dim), jnp.float32)
-        variables = fit_variables(model.variables, module.init, x, c, where=where)
-        return cls(module, variables, metadata=model.metadata)
-
-    @property
-    def params(self) -> Any:
-        """The trained parameters."""
-        return self.variables["params"]
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """The constructor fields of the module."""
-        return config_of(self.module)
+        return x, jax.ShapeDtypeStruct((1, module.c_dim), jnp.float32)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import collections
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar, Self
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -28,8 +29,7 @@ from stylegan_jax.checkpoints.drawing import (
     pad,
     synthesise,
 )
-from stylegan_jax.checkpoints.model_file import ModelFile
-from stylegan_jax.checkpoints.structure import build_module, config_of, fit_variables
+from stylegan_jax.checkpoints.network import Network
 from stylegan_jax.errors import UserError
 from stylegan_jax.models.stylegan2 import Generator
 from stylegan_jax.models.stylegan2.synthesis import NOISE_MODES
@@ -45,7 +45,7 @@ MAX_TILE = 8
 Z_TILE = 64
 
 
-class StyleGAN2Generator:
+class StyleGAN2Generator(Network):
     """A generator with its weights.
 
     Attributes:
@@ -54,6 +54,8 @@ class StyleGAN2Generator:
         metadata: the JSON document of the file it came from; empty if none.
     """
 
+    MODULE: ClassVar[type[nn.Module]] = Generator
+
     def __init__(
         self,
         module: Generator,
@@ -61,44 +63,21 @@ class StyleGAN2Generator:
         *,
         metadata: Mapping[str, Any] | None = None,
     ):
-        self.module = module
-        self.variables = variables
-        self.metadata = dict(metadata or {})
+        super().__init__(module, variables, metadata=metadata)
         self._programs: dict[tuple, Callable[..., jax.Array]] = {}
         self._placed: dict[int, Any] = {}
 
-    @classmethod
-    def from_file(cls, model: ModelFile, *, where: object) -> StyleGAN2Generator:
-        """Makes the generator that a model file holds.
-
-        Args:
-            model: what `read_model` returned.
-            where: what to name in errors, e.g. the file's path.
-
-        Raises:
-            UserError: the config makes no generator or the tensors do not fit it.
-        """
-        module = build_module(Generator, model.config, where=where)
+    @staticmethod
+    def example(module: Generator) -> tuple[jax.ShapeDtypeStruct, ...]:
+        """Shapes of a latent and a label."""
         z = jax.ShapeDtypeStruct((1, module.z_dim), jnp.float32)
-        c = jax.ShapeDtypeStruct((1, module.c_dim), jnp.float32)
-        variables = fit_variables(model.variables, module.init, z, c, where=where)
-        return cls(module, variables, metadata=model.metadata)
+        return z, jax.ShapeDtypeStruct((1, module.c_dim), jnp.float32)
 
-    def replace(self, variables: Mapping[str, Any]) -> StyleGAN2Generator:
+    def replace(self, variables: Mapping[str, Any]) -> Self:
         """The same network with other weights; what is compiled is shared."""
-        other = StyleGAN2Generator(self.module, variables, metadata=self.metadata)
+        other = type(self)(self.module, variables, metadata=self.metadata)
         other._programs = self._programs
         return other
-
-    @property
-    def params(self) -> Any:
-        """The trained parameters."""
-        return self.variables["params"]
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """The constructor fields of the module."""
-        return config_of(self.module)
 
     @property
     def num_ws(self) -> int:

@@ -1,0 +1,5 @@
+"""FaceSpace: from weight vectors or landmarks to the latents of a frozen generator."""
+
+from stylegan_jax.models.facespace.encoder import Encoder
+
+__all__ = ["Encoder"]
