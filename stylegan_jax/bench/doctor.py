@@ -33,8 +33,8 @@ def examine() -> dict[str, Any]:
 
     Returns:
         JSON values: ``ok`` (whether the core works), ``program``, ``python``,
-        ``machine``, ``packages``, ``extras``, ``platforms``, ``cache``, ``problems``
-        (sentences; the core does not work) and ``advice`` (sentences).
+        ``machine``, ``packages``, ``extras``, ``weights``, ``platforms``, ``cache``,
+        ``problems`` (sentences; the core does not work) and ``advice`` (sentences).
     """
     report: dict[str, Any] = {
         "program": _program(),
@@ -42,6 +42,7 @@ def examine() -> dict[str, Any]:
         "machine": _machine(),
         "packages": _packages(),
         "extras": _extras(),
+        "weights": _weights(),
         "platforms": _platforms(),
         "cache": _cache(),
     }
@@ -85,6 +86,14 @@ def describe(report: dict[str, Any]) -> str:
     for extra in report["extras"]:
         state = "installed" if extra["installed"] else extra["command"]
         lines.append(f"  {extra['name']:<20}{extra['purpose']:<42}{state}")
+    lines += ["", "frozen weights"]
+    for row in report["weights"]:
+        state = {
+            "there": "in the cache",
+            "absent": row["command"],
+            "damaged": f"DAMAGED: {row['command']}",
+        }[row["state"]]
+        lines.append(f"  {row['name']:<22}{row['purpose']:<51}{state}")
     for title in ("problems", "advice"):
         if report[title]:
             lines += ["", title, *(f"  - {sentence}" for sentence in report[title])]
@@ -171,6 +180,24 @@ def _extras() -> list[dict[str, Any]]:
             "command": f"pip install '{DISTRIBUTION}[{name}]'",
         }
         for name, (module, purpose) in EXTRAS.items()
+    ]
+
+
+def _weights() -> list[dict[str, Any]]:
+    """Every frozen network, and the command that adds it or mends it."""
+    try:
+        from stylegan_jax.checkpoints.weights import weights_state
+        from stylegan_jax.checkpoints.weights_registry import REGISTRY
+    except ImportError:
+        return []  # a package is missing, which is told under packages
+    return [
+        {
+            "name": weights.name,
+            "purpose": weights.purpose,
+            "state": weights_state(weights.name),
+            "command": weights.command,
+        }
+        for weights in REGISTRY.values()
     ]
 
 

@@ -13,9 +13,9 @@ import click
 def doctor(ctx: click.Context, as_json: bool) -> None:
     """Show what works on this machine.
 
-    Lists devices, package versions, extras, the compilation cache, memory and disk,
-    and the one command that adds each thing that is missing. The exit code is 0 if
-    the core works.
+    Lists devices, package versions, extras, frozen weights, the compilation cache,
+    memory and disk, and the one command that adds each thing that is missing. The
+    exit code is 0 if the core works.
     """
     from stylegan_jax.bench.doctor import describe, examine
 

@@ -1,4 +1,5 @@
 import json
+import sys
 
 import pytest
 
@@ -79,3 +80,30 @@ def test_packages_out_of_bounds_are_problems(monkeypatch):
 )
 def test_bounds_are_compared_by_number(version, bounds, expected):
     assert doctor.within(version, bounds) is expected
+
+
+def test_frozen_weights_are_listed_with_the_command_that_adds_them(
+    tmp_path, monkeypatch
+):
+    from stylegan_jax.checkpoints.weights import store_weights
+    from stylegan_jax.checkpoints.weights_registry import REGISTRY
+
+    monkeypatch.setenv("STYLEGAN_JAX_CACHE", str(tmp_path))
+    (tmp_path / "model").write_bytes(b"abc")
+    store_weights(REGISTRY["vgg16"], {"model": tmp_path / "model"}, {})
+    (tmp_path / "weights" / "vgg19.json").write_text("{")
+    report = doctor.examine()
+    assert [row["name"] for row in report["weights"]] == list(REGISTRY)
+    lines = doctor.describe(report).splitlines()
+    rows = {line.split()[0]: line for line in lines if line.startswith("  ")}
+    assert rows["vgg16"].endswith(" in the cache")
+    assert rows["lpips_alex"].endswith(" stylegan-jax weights get lpips_alex")
+    assert rows["vgg19"].endswith(
+        " DAMAGED: stylegan-jax weights import vgg19 vgg19-dcbb9e9d.pth"
+    )
+
+
+def test_a_missing_package_does_not_stop_the_doctor(monkeypatch):
+    monkeypatch.setitem(sys.modules, "stylegan_jax.checkpoints.weights", None)
+    report = doctor.examine()
+    assert report["weights"] == [] and "frozen weights" in doctor.describe(report)
