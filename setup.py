@@ -82,6 +82,10 @@ setup(
         *find_packages(include=["stylegan_jax", "stylegan_jax.*"]),
         "stylegan_jax.configs",
         "stylegan_jax.convert_torch",
+        *(
+            f"stylegan_jax.convert_torch.{name}"
+            for name in find_packages("tools/convert_torch")
+        ),
     ],
     package_dir={
         "stylegan_jax.configs": "configs",

@@ -32,6 +32,8 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
 # A test must not read or fill the user's own cache.
 os.environ.setdefault("XDG_CACHE_HOME", str(ROOT / ".cache" / "xdg"))
 
+os.environ.pop("STYLEGAN_JAX_CACHE", None)
+
 # What compiles for a chip that is not there, by the module that the extra brings.
 CHIP_PLUGINS = ("libtpu", "jax_cuda13_plugin")
 

@@ -74,8 +74,8 @@ def module_name(path: str) -> str:
 def layer_of(module: str) -> str:
     """`ops` for `stylegan_jax.ops.fir`; empty for the package itself."""
     name = module.split(".")[1] if "." in module else ""
-    # `python -m stylegan_jax` is the command line.
-    return "cli" if name == "__main__" else name
+    # `python -m stylegan_jax`, or of a folder in it, is the command line.
+    return "cli" if module.endswith(".__main__") else name
 
 
 def imports(tree: ast.Module, path: str) -> Iterator[tuple[int, str, bool]]:

@@ -31,6 +31,18 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "stylegan_jax.cli.generate:generate",
         "Draw pictures from a generator.",
     ),
+    "convert": (
+        "stylegan_jax.convert_torch.command:convert",
+        "Convert a checkpoint of another program, or back.",
+    ),
+    "inspect": (
+        "stylegan_jax.convert_torch.command:inspect",
+        "Show what a checkpoint holds without running it.",
+    ),
+    "weights": (
+        "stylegan_jax.cli.weights:weights",
+        "List, fetch and import frozen networks.",
+    ),
     "eval": (
         "stylegan_jax.cli.eval:evaluate",
         "Measure a generator against a data set.",
@@ -93,8 +105,10 @@ def main(args: Sequence[str] | None = None) -> None:
 
 def _keep_compiled_programs() -> None:
     """Sets jax's compilation cache, unless the user has; jax is not imported yet."""
-    root = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    folder = os.path.join(root, "stylegan_jax", "xla")
+    # As `checkpoints.weights.cache_dir` finds it, which would import numpy here.
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    root = os.environ.get("STYLEGAN_JAX_CACHE") or os.path.join(cache, "stylegan_jax")
+    folder = os.path.join(root, "xla")
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", folder)
 
 

@@ -62,4 +62,4 @@ def test_a_pickle_is_not_opened(tmp_path, capsys):
     with pytest.raises(SystemExit) as caught:
         main(["generate", str(path), "--seeds", "0", "--out", str(tmp_path / "x")])
     assert caught.value.code == 1
-    assert "cannot be read yet" in capsys.readouterr().err
+    assert "run stylegan-jax convert" in capsys.readouterr().err

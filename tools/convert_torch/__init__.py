@@ -1,6 +1,6 @@
-"""Reads other programs' checkpoints; installed as `stylegan_jax.convert_torch`.
+"""Other programs' checkpoints, read and written; `stylegan_jax.convert_torch`.
 
-It will hold the converters between the published StyleGAN2 checkpoints (rosinality's
-and NVIDIA's) and this package's model files. There is none yet: the package is empty,
-and it is here so that the layout and the layering test already cover it.
+From the inside out: `readers` (files to tensors, nothing executed), `sources` (whose
+file it is), `rules` (which tensor becomes which), `converted` and `conversion` (the
+whole way), `exporting` (back again), `parity` and `twins` (proof), `describe`.
 """

@@ -1,0 +1,192 @@
+"""The whole of ``convert``: open, convert every part, check, and only then write."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from stylegan_jax.checkpoints.atomic import write_text
+from stylegan_jax.checkpoints.load import PARTS, find_model
+from stylegan_jax.checkpoints.model_file import is_safetensors
+from stylegan_jax.convert_torch.converted import (
+    Converted,
+    convert_part,
+    pick,
+    read_ours,
+)
+from stylegan_jax.convert_torch.exporting import nvlabs, pix2pixhd, psp, rosinality
+from stylegan_jax.convert_torch.opening import Opened, open_checkpoint
+from stylegan_jax.convert_torch.parity import report_of
+from stylegan_jax.convert_torch.report import Report
+from stylegan_jax.convert_torch.targets import TARGETS
+from stylegan_jax.errors import UserError
+
+EXPORTERS = {
+    "rosinality": rosinality,
+    "nvlabs": nvlabs,
+    "psp": psp,
+    "pix2pixhd": pix2pixhd,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What a conversion did.
+
+    Attributes:
+        written: the files.
+        parts: the networks.
+        notes: sentences for the screen.
+        report: the parity report, where one was asked for.
+    """
+
+    written: list[Path]
+    parts: list[Converted]
+    notes: list[str]
+    report: Report | None
+
+
+def convert(
+    src: str | Path,
+    dst: str | Path,
+    *,
+    to: str = "jax",
+    part: str | None = None,
+    verify: bool = False,
+    licence: str | None = None,
+    progress: Callable[[int], Any] | None = None,
+) -> Result:
+    """Converts a checkpoint; writes everything or nothing.
+
+    Args:
+        src: a checkpoint of another program; or, for another target than ``jax``, a
+            model file, a run's folder or a folder of parts.
+        dst: for ``jax`` a ``.safetensors`` (the part that one would use) or a folder
+            (a file for every part); for the others the file or folder that their
+            programs load.
+        to: one of `TARGETS`.
+        part: the one part to convert; None for all (or the one that one would use).
+        verify: whether to compare with PyTorch (where it is installed) and write
+            ``<dst>.parity.json``.
+        licence: the licence of the weights, where the user knows it better.
+        progress: called with 1 for every tensor that is done.
+
+    Returns:
+        What was written.
+
+    Raises:
+        UserError: the source is unknown, unsafe, damaged or does not fit; nothing was
+            written.
+    """
+    src, dst = Path(src), Path(dst)
+    if to not in TARGETS:
+        raise UserError(f"unknown target {to!r}: choose from {', '.join(TARGETS)}.")
+    opened, parts = _read(src, dst, to, part, licence, progress)
+    notes = list(opened.source.notes) if opened else []
+    notes += [f"{p.name}: {note}" for p in parts for note in p.notes]
+    report = report_of(parts, opened) if verify else None
+    if report is not None and not report.passed:
+        raise UserError(
+            f"the conversion of {src} does not compute what its source does: "
+            f"{report.worst()}. Nothing was written."
+        )
+    if to == "jax":
+        written = _write_jax(parts, dst)
+    else:
+        exporter = EXPORTERS[to]
+        written = exporter.export(parts, dst)
+        notes += exporter.remarks(parts, dst)
+    if report is not None:
+        beside = dst.with_name(dst.name + ".parity.json")
+        write_text(beside, report.to_json())
+        written.append(beside)
+    return Result(written, parts, notes, report)
+
+
+def _read(
+    src: Path,
+    dst: Path,
+    to: str,
+    part: str | None,
+    licence: str | None,
+    progress: Callable[[int], Any] | None,
+) -> tuple[Opened | None, list[Converted]]:
+    if src.is_dir() or is_safetensors(src):
+        if to == "jax":
+            raise UserError(
+                f"{src} is this program's own already: name the other program with "
+                f"--to ({', '.join(EXPORTERS)})."
+            )
+        parts = _ours(src, part)
+        if licence:
+            parts = [dataclasses.replace(p, licence=licence) for p in parts]
+        return None, parts
+    opened = open_checkpoint(src)
+    found = opened.source.parts
+    single = to == "jax" and dst.suffix == ".safetensors"
+    chosen: Sequence[Any] = found
+    if part is not None or single:
+        chosen = [pick(found, part, where=src)]
+    elif to == "jax":
+        chosen = [p for p in found if not p.only_by_name]
+    return opened, [
+        convert_part(p, opened, licence=licence, progress=progress) for p in chosen
+    ]
+
+
+def _ours(src: Path, part: str | None) -> list[Converted]:
+    """The networks of a model file, a run's folder or a folder of parts."""
+    if src.is_file():
+        model = read_ours(src, part or "net")
+        if part is None:
+            model = dataclasses.replace(model, name=usual_name(model.family))
+        return [model]
+    found = []
+    for name in (part,) if part else PARTS:
+        try:
+            found.append(read_ours(find_model(src, part=name), name))
+        except UserError:
+            if part:
+                raise
+    if not found:
+        raise UserError(
+            f"the folder {src} holds no model: expected a run that has saved a "
+            f"snapshot, or {', '.join(f'{p}.safetensors' for p in PARTS[:3])}."
+        )
+    return found
+
+
+def usual_name(family: str) -> str:
+    """The part's name that a lone file of this family is taken for."""
+    return {
+        "stylegan2.generator": "g_ema",
+        "stylegan1.generator": "g_ema",
+        "stylegan2.discriminator": "d",
+        "stylegan1.discriminator": "d",
+        "pix2pixhd.global": "g",
+        "pix2pixhd.local": "g",
+        "pix2pixhd.discriminator": "d",
+        "pix2pixhd.encoder": "e",
+        "psp": "psp",
+        "psp.encoder": "encoder",
+    }.get(family, "net")
+
+
+def _write_jax(parts: Sequence[Converted], dst: Path) -> list[Path]:
+    if dst.suffix == ".safetensors":
+        if dst.is_dir():
+            raise UserError(f"{dst} is a folder: give another name for the file.")
+        parts[0].save(dst)
+        return [dst]
+    if dst.is_file():
+        raise UserError(
+            f"{dst} is a file: give a folder, or a name that ends in .safetensors."
+        )
+    written = []
+    for part in parts:
+        path = dst / f"{part.name}.safetensors"
+        part.save(path)
+        written.append(path)
+    return written

@@ -1,0 +1,1 @@
+"""Our networks as files that the original programs load."""

@@ -1,0 +1,90 @@
+"""From a path to the networks that the file holds."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from stylegan_jax.checkpoints.model_file import sha256_of
+from stylegan_jax.convert_torch.readers import Checkpoint, read_checkpoint
+from stylegan_jax.convert_torch.sources import (
+    feature_file,
+    nvidia_pickle,
+    pix2pixhd_file,
+    psp_file,
+    refused,
+    rosinality_file,
+    stylegan1_file,
+    tensorflow_pickle,
+)
+from stylegan_jax.convert_torch.sources.part import Source
+
+# Each looks at a file's content and says whether it is one of its program's.
+FINDERS: tuple[Callable[[Any, object], Source | None], ...] = (
+    nvidia_pickle.find,
+    tensorflow_pickle.find,
+    psp_file.find,
+    rosinality_file.find,
+    stylegan1_file.find,
+    pix2pixhd_file.find,
+    feature_file.find,
+)
+
+# Where this program leaves its own document in the files that it writes for others.
+DOCUMENT = "stylegan_jax"
+
+
+@dataclasses.dataclass(frozen=True)
+class Opened:
+    """A checkpoint of another program, read but not yet converted.
+
+    Attributes:
+        path: the file.
+        container: what kind of file it is; see `Checkpoint`.
+        sha256: of the file, in hexadecimal.
+        source: what it holds.
+    """
+
+    path: Path
+    container: str
+    sha256: str
+    source: Source
+
+
+def open_checkpoint(path: str | Path) -> Opened:
+    """Opens a checkpoint of another program; nothing in it is executed.
+
+    Raises:
+        UserError: there is no such file, it cannot be read safely, or this program does
+            not know what it holds.
+    """
+    checkpoint = read_checkpoint(Path(path))
+    source = identify(checkpoint)
+    return Opened(
+        checkpoint.path, checkpoint.container, sha256_of(checkpoint.path), source
+    )
+
+
+def identify(checkpoint: Checkpoint) -> Source:
+    """Finds out whose file a checkpoint is; raises `UserError` where nobody's."""
+    root, where = checkpoint.root, checkpoint.path
+    for find in FINDERS:
+        source = find(root, where)
+        if source is not None:
+            return dataclasses.replace(source, document=_document(root))
+    raise refused.explain(root, where)
+
+
+def _document(root: Any) -> Mapping[str, Any] | None:
+    """Our own metadata in a file that `convert --to` wrote; None elsewhere."""
+    text = root.get(DOCUMENT) if isinstance(root, Mapping) else None
+    if not isinstance(text, str):
+        return None
+    try:
+        document = json.loads(text)
+    except ValueError:
+        return None  # another program's entry of that name: it is not ours
+    return document if isinstance(document, dict) else None

@@ -1,0 +1,1 @@
+"""Which tensor of which program becomes which of ours: one table for each source."""

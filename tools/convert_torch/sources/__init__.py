@@ -1,0 +1,1 @@
+"""Which program a checkpoint is of, and which networks it holds."""
