@@ -7,6 +7,7 @@ Published for 8 GPUs. Hours and FID: not measured here.
 """
 
 from ml_collections import ConfigDict
+
 from stylegan_jax.configs import stylegan2_base
 
 

@@ -5,6 +5,7 @@ stylegan-jax train --config stylegan2_toy --config.data.path=faces --workdir run
 """
 
 from ml_collections import ConfigDict
+
 from stylegan_jax.configs import stylegan2_base
 
 

@@ -7,6 +7,7 @@ Wall time and SWD: see the README's table.
 """
 
 from ml_collections import ConfigDict
+
 from stylegan_jax.configs import stylegan2_base
 
 
