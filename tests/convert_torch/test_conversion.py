@@ -1,7 +1,9 @@
 """The whole of `convert` on tiny networks: strictness, targets, provenance."""
 
+import dataclasses
 import json
 
+import jax
 import numpy as np
 import pytest
 from torch_files import write_torch_legacy, write_torch_zip
@@ -9,7 +11,10 @@ from torch_files import write_torch_legacy, write_torch_zip
 from stylegan_jax.checkpoints.load import load
 from stylegan_jax.checkpoints.model_file import flatten, read_metadata, read_model
 from stylegan_jax.convert_torch.conversion import convert
+from stylegan_jax.convert_torch.exporting import nvlabs
 from stylegan_jax.convert_torch.opening import open_checkpoint
+from stylegan_jax.convert_torch.readers import read_checkpoint
+from stylegan_jax.convert_torch.writers.torch_zip import save_torch
 from stylegan_jax.errors import UserError
 
 TORCH_PARTS = ("g_ema", "g", "d")
@@ -74,6 +79,13 @@ def rosinality_state(size=16, seed=0):
 @pytest.fixture(scope="module")
 def states():
     return rosinality_state()
+
+
+def plain(tree):
+    """What a reader returned with arrays for tensors."""
+    if isinstance(tree, dict):
+        return {key: plain(value) for key, value in tree.items()}
+    return tree.array() if hasattr(tree, "array") else tree
 
 
 def small(states):
@@ -172,6 +184,40 @@ def test_another_resolution_than_stated_is_refused(tmp_path, states):
     assert not (tmp_path / "out").exists()
 
 
+def test_an_export_that_does_not_come_back_is_not_written(
+    tmp_path, golden_dir, monkeypatch
+):
+    convert(golden_dir / "nvlabs_tiny_skip_resnet.pkl", tmp_path / "a")
+
+    def spoiled(parts, dst, export=nvlabs.export):
+        """Writes other values than the networks have."""
+        return export(
+            [
+                dataclasses.replace(
+                    part, variables=jax.tree.map(lambda x: x + 1, part.variables)
+                )
+                for part in parts
+            ],
+            dst,
+        )
+
+    monkeypatch.setattr(nvlabs, "export", spoiled)
+    with pytest.raises(UserError, match="differs by .*Nothing was written"):
+        convert(tmp_path / "a", tmp_path / "b.pt", to="nvlabs", verify=True)
+    assert not (tmp_path / "b.pt").exists()
+
+
+def test_nvidia_files_that_state_another_resolution(tmp_path, golden_dir):
+    convert(golden_dir / "nvlabs_tiny_skip_resnet.pkl", tmp_path / "a")
+    convert(tmp_path / "a", tmp_path / "b.pt", to="nvlabs")
+    tree = plain(read_checkpoint(tmp_path / "b.pt").root)
+    tree["G_ema"]["init_kwargs"]["img_resolution"] = 64
+    save_torch(tmp_path / "c.pt", tree)
+    with pytest.raises(UserError, match="64 pixels and its tensors make 32x32"):
+        convert(tmp_path / "c.pt", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("size", [8, 16])
 def test_rosinality_and_back_is_bit_for_bit(tmp_path, size):
     g, d = rosinality_state(size)
@@ -180,7 +226,9 @@ def test_rosinality_and_back_is_bit_for_bit(tmp_path, size):
     convert(tmp_path / "a.pt", tmp_path / "ours", verify=True)
     report = json.loads((tmp_path / "ours.parity.json").read_text())
     assert report["passed"] and report["source"]["file"] == "a.pt"
-    result = convert(tmp_path / "ours", tmp_path / "b.pt", to="rosinality")
+    result = convert(tmp_path / "ours", tmp_path / "b.pt", to="rosinality", verify=True)
+    assert [part.name for part in result.report.parts] == ["g_ema", "d"]
+    assert all(e == 0 for part in result.report.parts for e in part.groups.values())
     assert any(f"--size {size}" in note for note in result.notes)
     back = {p.name: p.state for p in open_checkpoint(tmp_path / "b.pt").source.parts}
     assert set(back) == {"g_ema", "d"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from stylegan_jax.convert_torch.converted import (
 )
 from stylegan_jax.convert_torch.exporting import nvlabs, pix2pixhd, psp, rosinality
 from stylegan_jax.convert_torch.opening import Opened, open_checkpoint
-from stylegan_jax.convert_torch.parity import report_of
+from stylegan_jax.convert_torch.parity import report_of, report_of_export
 from stylegan_jax.convert_torch.report import Report
 from stylegan_jax.convert_torch.targets import TARGETS
 from stylegan_jax.errors import UserError
@@ -86,7 +87,7 @@ def convert(
     opened, parts = _read(src, dst, to, part, licence, progress)
     notes = list(opened.source.notes) if opened else []
     notes += [f"{p.name}: {note}" for p in parts for note in p.notes]
-    report = report_of(parts, opened) if verify else None
+    report = _verified(parts, opened, to, dst) if verify else None
     if report is not None and not report.passed:
         raise UserError(
             f"the conversion of {src} does not compute what its source does: "
@@ -103,6 +104,24 @@ def convert(
         write_text(beside, report.to_json())
         written.append(beside)
     return Result(written, parts, notes, report)
+
+
+def _verified(
+    parts: Sequence[Converted], opened: Opened | None, to: str, dst: Path
+) -> Report:
+    """Checks the conversion, and where another program's file is made, that file."""
+    came = report_of(parts, opened) if opened else Report({}, ())
+    if to == "jax":
+        return came
+    with tempfile.TemporaryDirectory() as folder:
+        again = []
+        for path in EXPORTERS[to].export(parts, Path(folder) / dst.name):
+            if path.suffix != ".json":
+                written = open_checkpoint(path)
+                found = [p for p in written.source.parts if not p.only_by_name]
+                again += [convert_part(part, written) for part in found]
+        went = report_of_export(parts, again)
+    return Report(came.source, (*came.parts, *went.parts))
 
 
 def _read(
