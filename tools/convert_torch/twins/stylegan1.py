@@ -40,8 +40,11 @@ def generator(network: Any, tensors: Mapping[str, np.ndarray], layout: str) -> O
     w = twin.mapping(torch.from_numpy(z))
     w_plus = network.mapping(z, None)
     image = np.asarray(network.synthesis(w_plus, noise_mode="const"))
+    mean = twin.get("moving_stats/mapping/w_avg")
+    halfway = np.asarray(network.mapping(z, None, 0.5))[:, -1]
     return {
         "w": (np.asarray(w_plus)[:, 0], w.numpy()),
+        "truncated w": (halfway, (mean + (w - mean) / 2).numpy()),
         "image": (image, nhwc(twin.synthesis(w))),
     }
 
