@@ -44,9 +44,12 @@ def generator(
         w = twin.mapping(torch.from_numpy(z), torch.from_numpy(c))
         image = twin.synthesis(w).permute(0, 2, 3, 1).numpy()
     w_plus = network.mapping(z, label)
+    mean = twin.get("moving_stats/mapping/w_avg")
+    halfway = np.asarray(network.mapping(z, label, 0.5))[:, -1]
     noise = "const" if config["use_noise"] else "none"
     return {
         "w": (np.asarray(w_plus)[:, 0], w.numpy()),
+        "truncated w": (halfway, (mean + (w - mean) / 2).numpy()),
         "image": (np.asarray(network.synthesis(w_plus, noise_mode=noise)), image),
     }
 
