@@ -1,6 +1,7 @@
 # Each target does its own set-up: a virtual environment, a pinned install, then the work.
 # `make help` lists them. Variables: PYTHON (which interpreter makes the environment),
-# VENV (where it lies), PYTEST_ARGS (added to pytest's command line), WORKERS (test processes).
+# VENV (where it lies), PYTEST_ARGS (added to pytest's command line), WORKERS (test processes),
+# TORCH (what pip installs for `make test-torch`).
 
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
@@ -11,6 +12,8 @@ PYTHON ?= python3
 VENV ?= .venv
 WORKERS ?= 2
 PYTEST_ARGS ?=
+# pip's default build of PyTorch brings gigabytes of CUDA; this index has the CPU's.
+TORCH ?= torch --index-url https://download.pytorch.org/whl/cpu
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -18,7 +21,7 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS)
 # What CI and `make test` run: quick, and without a chip.
 QUICK := not slow and not aot and not gpu
 
-.PHONY: help demo test test-slow lint format venv constraints test-lowest clean
+.PHONY: help demo test test-slow test-torch lint format venv constraints test-lowest clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -39,6 +42,12 @@ test-lowest: $(BIN)/python ## the quick tests with the lowest versions that setu
 	.venv-lowest/bin/python -m pip install -qq --disable-pip-version-check \
 	  -c .venv-lowest/pins.txt -e '.[dev]'
 	.venv-lowest/bin/python -m pytest -n $(WORKERS) -m "$(QUICK)" $(PYTEST_ARGS)
+
+test-torch: $(BIN)/python ## the converter's tests with PyTorch, in an environment of its own
+	[ -x .venv-torch/bin/python ] || $(BIN)/python -m venv .venv-torch
+	.venv-torch/bin/python -m pip install -qq --disable-pip-version-check $(TORCH)
+	.venv-torch/bin/python -m pip install -qq --disable-pip-version-check -e '.[dev,torch]'
+	.venv-torch/bin/python -m pytest -n $(WORKERS) -m "$(QUICK)" tests/convert_torch tests/cli/test_convert.py $(PYTEST_ARGS)
 
 lint: $(STAMP) ## ruff check, ruff format --check, mypy
 	$(BIN)/ruff check .
@@ -78,5 +87,5 @@ constraints: ## write constraints/pyXY.txt anew for PYTHON
 	$(PYTHON) constraints/freeze.py
 
 clean: ## what the targets made: environment, caches, demo
-	rm -rf $(VENV) .venv-lowest build dist *.egg-info demo .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-lowest .venv-torch build dist *.egg-info demo .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
