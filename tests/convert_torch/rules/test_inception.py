@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from feature_cases import Faulty, assert_same_tensors
+from feature_cases import Faulty
 from golden_case import GoldenCase
 from golden_draw import blocks, relative_error
 
@@ -33,16 +33,6 @@ def converted(state):
     variables = to_jax(state, expansion, shapes, where="i.pth")
     module = InceptionV3Features.MODULE(**config)
     return InceptionV3Features(module, variables), expansion
-
-
-def test_the_numbers_of_the_original(case, state, x):
-    network, expansion = converted(state)
-    assert network.config == {"num_classes": 1008, "use_scale": True}
-    found = network(x, taps=["pool3", "logits"])
-    for name, want in case.expected.items():
-        assert relative_error(found[name], want) < 1e-4, name
-    back = to_torch(network.variables, expansion, where="test")
-    assert_same_tensors(back, state)
 
 
 def without_factors(state):

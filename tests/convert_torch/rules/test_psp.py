@@ -2,20 +2,18 @@ import functools
 
 import numpy as np
 import pytest
-from golden_case import GoldenCase
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stylegan_jax.checkpoints.model_file import flatten
 from stylegan_jax.checkpoints.psp import PSPEncoder, PSPNetwork
-from stylegan_jax.checkpoints.structure import build_module, config_of
+from stylegan_jax.checkpoints.structure import config_of
 from stylegan_jax.convert_torch.rules import psp, psp_file
 from stylegan_jax.convert_torch.rules.layout import to_jax, to_torch
 from stylegan_jax.convert_torch.rules.rosinality import LAYOUTS as ROSINALITY
 from stylegan_jax.errors import UserError
 from stylegan_jax.models.psp import PSP, Encoder
 from stylegan_jax.models.psp.encoder import GRADUAL, INTO_W, INTO_W_PLUS
-from tests.models.psp.golden_inputs import faces, normal, relative_error
 from tests.models.psp.tiny_psp import FIELDS, draw, tiny_psp
 
 WHOLE, ENCODER = psp.LAYOUTS
@@ -51,59 +49,6 @@ def assert_same(back, state):
         # A filter is made anew from its taps.
         close = dict(rtol=1e-6) if name.endswith(".kernel") else dict(rtol=0)
         np.testing.assert_allclose(back[name], tensor, **close, err_msg=name)
-
-
-@pytest.mark.parametrize(
-    ("name", "channels"),
-    [
-        (GRADUAL, 3),
-        pytest.param(f"{GRADUAL}_label19", 19, marks=pytest.mark.slow),
-        (INTO_W, 3),
-        (INTO_W_PLUS, 3),
-    ],
-)
-def test_the_golden_encoders_give_their_codes(name, channels):
-    case = GoldenCase(f"psp_{name}")
-    state = case.state_dict("encoder")
-    assert psp.is_encoder(state)
-    config, variables = convert(ENCODER, PSPEncoder, state, {})
-    kind = name.removesuffix("_label19")
-    num_ws = 1 if kind == INTO_W else case.info["n_styles"]
-    assert config == config_of(
-        Encoder(encoder_type=kind, input_nc=channels, num_ws=num_ws)
-    )
-    encoder = PSPEncoder(build_module(Encoder, config, where=name), variables)
-    codes = encoder(faces(channels))
-    expected = case.expected["codes"]
-    assert relative_error(codes[:, 0] if kind == INTO_W else codes, expected) < 1e-4
-    assert_same(to_torch(variables, ENCODER.expand(config), where=name), state)
-
-
-def test_the_golden_whole_gives_its_pictures():
-    case = GoldenCase("psp_full_64")
-    state = case.state_dict("state_dict")
-    assert psp.is_psp(state)
-    mean = np.float32(0.1) * normal("latent_avg", (10, 512))
-    hints = {"opts": OPTS, "latent_avg": mean}
-    config, variables = convert(WHOLE, PSPNetwork, state, hints)
-    module = build_module(PSP, config, where="golden")
-    # What the config leaves out are the compute dtype's fields.
-    assert config_of(module) == config_of(PSP(decoder_num_blocks=5))
-    network = PSPNetwork(module, variables)
-
-    w_plus = network.encode(faces())
-    assert relative_error(w_plus, case.expected["latents"]) < 1e-4
-    images = network.synthesis(w_plus)
-    expected = {k: np.transpose(case.expected[k], (0, 2, 3, 1)) for k in _IMAGES}
-    assert relative_error(images, expected["image"]) < 1e-4
-    inject = normal("inject", (2, 10, 512))
-    mixed = network.inject(w_plus, range(6, 10), inject, 0.6)
-    assert relative_error(network.synthesis(mixed), expected["image_mixed"]) < 1e-4
-
-    back = to_torch(variables, WHOLE.expand(config), where="golden")
-    tensors, beside = psp_file.without_mean(back)
-    assert_same(tensors, state)
-    np.testing.assert_array_equal(beside, mean)
 
 
 _IMAGES = ("image", "image_mixed")
