@@ -32,3 +32,10 @@ class MissingExtra(UserError, ImportError):
             f"{why} needs the package '{package}', which is not installed: "
             f"run pip install 'stylegan_jax[{extra}]'."
         )
+
+
+def printable(text: object) -> str:
+    """Text with control characters written out, so that no name forges a line."""
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text)
+    )

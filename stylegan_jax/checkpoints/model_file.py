@@ -215,6 +215,8 @@ def read_shapes(path: str | Path) -> dict[str, tuple[int, ...]]:
 
 def is_safetensors(path: str | Path) -> bool:
     """Whether a file begins as safetensors files do; False where it cannot be read."""
+    if not os.path.isfile(path):  # opening a pipe would wait for its other end
+        return False
     try:
         with open(path, "rb") as stream:
             first = stream.read(9)

@@ -9,11 +9,14 @@ import numpy as np
 
 from stylegan_jax.checkpoints.load import FAMILIES
 from stylegan_jax.convert_torch.rules.psp import decoder_of
+from stylegan_jax.errors import UserError
 
 SAMPLES = 10_000
 SEED = 0
 # Latents mapped at a time.
 BATCH = 1000
+# Beyond any network's; an expanded tensor of a few bytes can claim any width.
+MAX_WIDTH = 2**16
 
 
 def estimate_mean(
@@ -28,6 +31,9 @@ def estimate_mean(
 
     Returns:
         [w_dim] float32; the sum runs in float64.
+
+    Raises:
+        UserError: z is wider than any network's.
     """
     if family == "psp":
         family, config = "stylegan2.generator", decoder_of(config)
@@ -36,10 +42,17 @@ def estimate_mean(
             for name, tree in variables.items()
             if "decoder" in tree
         }
+    if config["z_dim"] > MAX_WIDTH:
+        raise UserError(
+            f"the network takes z of width {config['z_dim']}, wider than any: the file "
+            "is damaged. Nothing was written."
+        )
     generator: Any = FAMILIES[family].with_variables(config, variables)
-    z = np.random.RandomState(SEED).randn(SAMPLES, config["z_dim"])
+    rng = np.random.RandomState(SEED)
     total = np.zeros(config["w_dim"], np.float64)
-    for start in range(0, SAMPLES, BATCH):
-        w_plus = generator.mapping(z[start : start + BATCH].astype(np.float32))
+    for _ in range(SAMPLES // BATCH):
+        # In batches the same numbers come as at once, and memory stays small.
+        z = rng.randn(BATCH, config["z_dim"]).astype(np.float32)
+        w_plus = generator.mapping(z)
         total += np.asarray(w_plus[:, 0]).sum(0, dtype=np.float64)
     return (total / SAMPLES).astype(np.float32)

@@ -7,6 +7,7 @@ import json
 import click
 
 from stylegan_jax.convert_torch.targets import TARGETS
+from stylegan_jax.errors import printable
 
 
 @click.command(
@@ -74,12 +75,12 @@ def convert(
         click.echo(json.dumps(document))
         return
     for line in result.notes:
-        click.echo(f"note: {line}")
+        click.echo(f"note: {printable(line)}")
     if result.report is not None:
         click.echo(result.report.table())
     for found in result.parts:
         click.echo(f"{found.name}: {found.family}, {found.parameters:,} parameters")
-    click.echo(f"licence: {result.parts[0].licence}")
+    click.echo(f"licence: {printable(result.parts[0].licence)}")
     click.echo("wrote " + ", ".join(str(path) for path in result.written))
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,9 @@ from stylegan_jax.convert_torch.parity import report_of, report_of_export
 from stylegan_jax.convert_torch.report import Report
 from stylegan_jax.convert_torch.targets import TARGETS
 from stylegan_jax.errors import UserError
+
+# Endings of other programs' checkpoints, to name them where a folder is given.
+FOREIGN = (".pt", ".pth", ".pkl", ".ckpt", ".bin")
 
 EXPORTERS = {
     "rosinality": rosinality,
@@ -84,6 +89,7 @@ def convert(
     src, dst = Path(src), Path(dst)
     if to not in TARGETS:
         raise UserError(f"unknown target {to!r}: choose from {', '.join(TARGETS)}.")
+    _check_destination(src, dst, to)
     opened, parts = _read(src, dst, to, part, licence, progress)
     notes = list(opened.source.notes) if opened else []
     notes += [f"{p.name}: {note}" for p in parts for note in p.notes]
@@ -94,16 +100,81 @@ def convert(
             f"{report.worst()}. Nothing was written."
         )
     if to == "jax":
-        written = _write_jax(parts, dst)
+        _check_folder(dst, parts, part)
+        written = place(partial(_write_jax, parts), dst)
     else:
-        exporter = EXPORTERS[to]
-        written = exporter.export(parts, dst)
-        notes += exporter.remarks(parts, dst)
+        written = place(partial(EXPORTERS[to].export, parts), dst)
+        notes += EXPORTERS[to].remarks(parts, dst)
     if report is not None:
         beside = dst.with_name(dst.name + ".parity.json")
         write_text(beside, report.to_json())
         written.append(beside)
     return Result(written, parts, notes, report)
+
+
+def place(write: Callable[[Path], list[Path]], dst: Path) -> list[Path]:
+    """Lets ``write`` write aside, and moves everything into place once all is there.
+
+    Args:
+        write: writes to the path that it is given (a file, a folder, or a file and what
+            lies beside it) and returns the files.
+        dst: where they belong.
+
+    Returns:
+        The files in their places.
+
+    Raises:
+        UserError: a place is not writable or the disk is full; nothing was moved.
+    """
+    parent = dst.absolute().parent
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".convert-", dir=parent) as folder:
+            made = write(Path(folder) / dst.name)
+            written = []
+            for path in made:
+                target = dst.parent / path.relative_to(folder)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                os.replace(path, target)
+                written.append(target)
+    except OSError as error:
+        raise UserError(
+            f"cannot write {dst}: {error.strerror or error}; choose another place or "
+            "make room."
+        ) from error
+    return written
+
+
+def _check_destination(src: Path, dst: Path, to: str) -> None:
+    """Refuses to write over the source, or one format under the other's name."""
+    if src.exists() and dst.exists() and src.samefile(dst):
+        raise UserError(
+            f"{dst} is the source itself: give another name, so that nothing is lost."
+        )
+    if to != "jax" and dst.suffix == ".safetensors":
+        raise UserError(
+            f"{dst} is the name of a model file, and --to {to} writes another format: "
+            "give a name that ends in .pt."
+        )
+    if dst.suffix == ".safetensors" and dst.is_dir():
+        raise UserError(f"{dst} is a folder: give another name for the file.")
+    if to == "jax" and dst.suffix != ".safetensors" and dst.is_file():
+        raise UserError(
+            f"{dst} is a file: give a folder, or a name that ends in .safetensors."
+        )
+
+
+def _check_folder(dst: Path, parts: Sequence[Converted], part: str | None) -> None:
+    """Refuses to mix networks of two sources in a folder, except part by part."""
+    if dst.suffix == ".safetensors" or part is not None or not dst.is_dir():
+        return
+    ours = {f"{p.name}.safetensors" for p in parts}
+    others = sorted(p.name for p in dst.glob("*.safetensors") if p.name not in ours)
+    if others:
+        raise UserError(
+            f"the folder {dst} holds networks of something else "
+            f"({', '.join(others)}): give an empty one, or --part to add to it."
+        )
 
 
 def _verified(
@@ -133,6 +204,12 @@ def _read(
     progress: Callable[[int], Any] | None,
 ) -> tuple[Opened | None, list[Converted]]:
     if src.is_dir() or is_safetensors(src):
+        if src.is_dir() and not _holds_ours(src):
+            found = sorted(p.name for p in src.iterdir() if p.suffix in FOREIGN)
+            raise UserError(
+                f"{src} is a folder without model files of this program: give one "
+                f"checkpoint file at a time ({', '.join(found[:8]) or 'none here'})."
+            )
         if to == "jax":
             raise UserError(
                 f"{src} is this program's own already: name the other program with "
@@ -193,16 +270,15 @@ def usual_name(family: str) -> str:
     }.get(family, "net")
 
 
+def _holds_ours(folder: Path) -> bool:
+    """Whether a folder is a run, or holds model files."""
+    return any(folder.glob("*.safetensors")) or (folder / "models").is_dir()
+
+
 def _write_jax(parts: Sequence[Converted], dst: Path) -> list[Path]:
     if dst.suffix == ".safetensors":
-        if dst.is_dir():
-            raise UserError(f"{dst} is a folder: give another name for the file.")
         parts[0].save(dst)
         return [dst]
-    if dst.is_file():
-        raise UserError(
-            f"{dst} is a file: give a folder, or a name that ends in .safetensors."
-        )
     written = []
     for part in parts:
         path = dst / f"{part.name}.safetensors"

@@ -12,11 +12,15 @@ import numpy as np
 from stylegan_jax.checkpoints.load import FAMILIES
 from stylegan_jax.checkpoints.model_file import FORMAT, read_model, save_model
 from stylegan_jax.convert_torch.average import SAMPLES, SEED, estimate_mean
-from stylegan_jax.convert_torch.opening import Opened
+from stylegan_jax.convert_torch.opening import Opened, about
 from stylegan_jax.convert_torch.rules.language import Expansion
 from stylegan_jax.convert_torch.rules.layout import to_jax
 from stylegan_jax.convert_torch.sources.part import SourcePart
 from stylegan_jax.errors import UserError
+
+# Numbers in the noise maps of a network of 4096 px, twice over: beyond it no memory is
+# taken for what the file does not hold.
+MAX_NOISE = 2**26
 
 # What the mean latent is called, in generators, in pSp's decoder, and in pSp itself.
 MEANS = (
@@ -119,7 +123,7 @@ def convert_part(
         fill(variables, made["w_avg"]["tensors"], mean)
     if part.ignored:
         notes.append(f"not used by the finished network: {', '.join(part.ignored)}")
-    document = opened.source.document or {}
+    parent = about(opened.source.document, part.name)
     provenance = {
         "made_by": "convert",
         "source": {
@@ -131,16 +135,15 @@ def convert_part(
             "part": part.name,
         },
         **({"estimated": made} if made else {}),
-        **({"parent": parent} if (parent := _parent(document, part.name)) else {}),
+        **({"parent": parent} if parent else {}),
     }
-    known = _parent(document, part.name).get("licence")
     return Converted(
         name=part.name,
         family=part.layout.family,
         config=config,
         variables=variables,
         provenance=provenance,
-        licence=licence or known or opened.source.licence,
+        licence=licence or parent.get("licence") or opened.source.licence,
         source=part,
         expansion=expansion,
         notes=tuple(notes),
@@ -198,8 +201,21 @@ def completed(
         notes.append(
             f"the file has no mean latent: w_avg was estimated from {SAMPLES} z"
         )
+    multiplier = config.get("mapping_lr_multiplier", 0.01)
+    if part.layout.name == "rosinality" and multiplier != 0.01:
+        notes.append(
+            f"lr_mlp {multiplier:g} was told from the spread of its mapping weights, "
+            "because nothing else in the file tells it"
+        )
     noise = [e for e in expansion.entries if e.target.startswith("noise/")]
     if noise and all(e.source not in state for e in noise):
+        wanted = sum(int(np.prod(shapes[e.target].shape)) for e in noise)
+        if wanted > MAX_NOISE:
+            raise UserError(
+                f"{part.hints.get('where', part.name)} has no noise maps and asks for "
+                f"{wanted} numbers of them, more than any network has: the file is "
+                "damaged. Nothing was written."
+            )
         rng = np.random.RandomState(SEED)
         for entry in noise:
             shape = entry.axes.source_shape(shapes[entry.target].shape)
@@ -240,13 +256,6 @@ def read_ours(path: Path, name: str) -> Converted:
         provenance=model.metadata.get("provenance", {}),
         licence=model.metadata.get("licence", "not stated"),
     )
-
-
-def _parent(document: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """What our own document says about a part; empty where there is none."""
-    parts = document.get("parts")
-    found = parts.get(name) if isinstance(parts, Mapping) else None
-    return dict(found) if isinstance(found, Mapping) else {}
 
 
 def pick(parts: tuple[Any, ...], name: str | None, *, where: object) -> Any:

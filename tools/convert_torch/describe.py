@@ -15,8 +15,9 @@ from stylegan_jax.checkpoints.model_file import (
     read_shapes,
     sha256_of,
 )
-from stylegan_jax.convert_torch.opening import Opened, open_checkpoint
+from stylegan_jax.convert_torch.opening import Opened, about, open_checkpoint
 from stylegan_jax.convert_torch.sources.part import SourcePart
+from stylegan_jax.errors import printable
 
 # Ancestors that are shown; a file can claim any number.
 MAX_CHAIN = 16
@@ -42,14 +43,15 @@ def describe(path: str | Path) -> dict[str, Any]:
     if is_safetensors(path):
         return _ours(path)
     opened = open_checkpoint(path)
-    document = opened.source.document or {}
+    parts = [_part(part, opened) for part in opened.source.parts]
+    known = about(opened.source.document, opened.source.parts[0].name)
     return {
         **_file(path, opened.sha256),
         "container": opened.container,
         "program": opened.source.program,
-        "licence": opened.source.licence,
+        "licence": known.get("licence", opened.source.licence),
         "notes": list(opened.source.notes),
-        "parts": [_part(part, opened, document) for part in opened.source.parts],
+        "parts": parts,
     }
 
 
@@ -80,9 +82,7 @@ def _file(path: Path, sha256: str) -> dict[str, Any]:
     return {"file": path.name, "bytes": path.stat().st_size, "sha256": sha256}
 
 
-def _part(
-    part: SourcePart, opened: Opened, document: Mapping[str, Any]
-) -> dict[str, Any]:
+def _part(part: SourcePart, opened: Opened) -> dict[str, Any]:
     config = part.layout.config(part.state, part.hints)
     entries = part.layout.expand(config).entries
     trained = [
@@ -90,8 +90,7 @@ def _part(
         for e in entries
         if e.target.startswith("params/") and e.source in part.state
     ]
-    parts = document.get("parts", {})
-    known = parts.get(part.name, {}) if isinstance(parts, Mapping) else {}
+    known = about(opened.source.document, part.name)
     return {
         "name": part.name,
         "family": part.layout.family,
@@ -127,13 +126,14 @@ def table(found: Mapping[str, Any]) -> str:
     lines += [f"note       {note}" for note in found["notes"]]
     for part in found["parts"]:
         image = f", {part['image']}" if part["image"] else ""
+        lines.append("")
         lines.append(
-            f"\n{part['name']}  {part['family']}, {part['parameters']:,} parameters"
+            f"{part['name']}  {part['family']}, {part['parameters']:,} parameters"
             + image
         )
         lines += [f"  {name:<24}{value}" for name, value in part["config"].items()]
         lines += [f"  {line}" for line in chain(part["provenance"])]
-    return "\n".join(lines)
+    return "\n".join(printable(line) for line in lines)
 
 
 def chain(provenance: Any, depth: int = 0) -> list[str]:

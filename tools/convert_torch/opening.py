@@ -85,6 +85,19 @@ def _document(root: Any) -> Mapping[str, Any] | None:
         return None
     try:
         document = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None  # another program's entry of that name: it is not ours
     return document if isinstance(document, dict) else None
+
+
+def about(document: Mapping[str, Any] | None, part: str) -> dict[str, Any]:
+    """What our own document says about a part; empty where there is none.
+
+    Entries that are not what this program writes are left out.
+    """
+    parts = document.get("parts") if document else None
+    found = parts.get(part) if isinstance(parts, Mapping) else None
+    if not isinstance(found, Mapping):
+        return {}
+    kinds = {"licence": str, "provenance": dict, "config": dict, "family": str}
+    return {k: v for k, v in found.items() if isinstance(v, kinds.get(k, ()))}

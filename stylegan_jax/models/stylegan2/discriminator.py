@@ -149,6 +149,9 @@ class Discriminator(nn.Module):
         channel_max: but at most this many.
         architecture: resnet, skip or orig (Karras et al. 2020, figure 7).
         mapping_layers: layers of the label's mapping network.
+        mapping_features: width of all of them but the last; 0 for cmap_dim.
+        embed_features: width of the embedded label; 0 for cmap_dim.
+        cmap_dim: width of the mapped label; 0 for the channels of the 4x4 block.
         mbstd_group_size: images in a group of the minibatch statistics.
         mbstd_num_channels: statistics channels; 0 leaves them out.
         resample_filter: taps of the low-pass filter, with sum 1.
@@ -171,6 +174,9 @@ class Discriminator(nn.Module):
     conv_clamp: float | None = None
     dtype: str = "float32"
     low_precision_blocks: int = 4
+    mapping_features: int = 0
+    embed_features: int = 0
+    cmap_dim: int = 0
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -211,7 +217,7 @@ class Discriminator(nn.Module):
         for i in range(self.num_blocks - 1, 0, -1):
             features, img = self._block(i)(features, img)
         assert features is not None  # the loop ran at least once
-        label_dim = self._channels(0) if self.c_dim > 0 else 0
+        label_dim = (self.cmap_dim or self._channels(0)) if self.c_dim > 0 else 0
         epilogue = DiscriminatorEpilogue(
             features=self._channels(0),
             out_features=max(label_dim, 1),
@@ -238,6 +244,8 @@ class Discriminator(nn.Module):
             w_dim=width,
             num_layers=self.mapping_layers,
             track_w_avg=False,
+            layer_features=self.mapping_features,
+            embed_features=self.embed_features,
             name="mapping",
         )
 

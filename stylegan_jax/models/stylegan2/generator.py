@@ -53,6 +53,8 @@ class Generator(nn.Module):
         img_channels: image channels; 3 for RGB, any number is allowed.
         mapping_layers: layers of the mapping network.
         mapping_lr_multiplier: scale of their learning rate.
+        mapping_features: width of all of them but the last; 0 for w_dim.
+        embed_features: width of the embedded label; 0 for w_dim.
         channel_base: channels at nominal resolution r are channel_base / r.
         channel_max: but at most this many.
         architecture: skip, resnet or orig (Karras et al. 2020, figure 7).
@@ -79,6 +81,8 @@ class Generator(nn.Module):
     conv_clamp: float | None = None
     dtype: str = "float32"
     low_precision_blocks: int = 4
+    mapping_features: int = 0
+    embed_features: int = 0
 
     @property
     def num_ws(self) -> int:
@@ -108,6 +112,8 @@ class Generator(nn.Module):
             w_dim=self.w_dim,
             num_layers=self.mapping_layers,
             lr_multiplier=self.mapping_lr_multiplier,
+            layer_features=self.mapping_features,
+            embed_features=self.embed_features,
             name="mapping",
         )
         self.synthesis_network = SynthesisNetwork(

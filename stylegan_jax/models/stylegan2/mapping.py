@@ -19,6 +19,8 @@ class MappingNetwork(nn.Module):
         num_layers: fully connected layers (8 in the papers, 2 in NVIDIA's "auto").
         lr_multiplier: scale of the layers' learning rate.
         track_w_avg: whether ``moving_stats`` holds the running mean of w.
+        layer_features: width of all layers but the last; 0 for w_dim.
+        embed_features: width of the embedded label; 0 for w_dim.
     """
 
     z_dim: int
@@ -27,6 +29,8 @@ class MappingNetwork(nn.Module):
     num_layers: int = 8
     lr_multiplier: float = 0.01
     track_w_avg: bool = True
+    layer_features: int = 0
+    embed_features: int = 0
 
     @nn.compact
     def __call__(self, z: jax.Array | None, c: jax.Array | None = None) -> jax.Array:
@@ -48,12 +52,15 @@ class MappingNetwork(nn.Module):
                     f"This network is conditional: it needs c of shape "
                     f"[N, {self.c_dim}], got None."
                 )
-            embedded = Dense(self.w_dim, name="embed")(c.astype(jnp.float32))
+            width = self.embed_features or self.w_dim
+            embedded = Dense(width, name="embed")(c.astype(jnp.float32))
             parts.append(normalize_second_moment(embedded))
         x = jnp.concatenate(parts, 1)
         for i in range(self.num_layers):
+            last = i == self.num_layers - 1
+            width = self.w_dim if last else self.layer_features or self.w_dim
             layer = Dense(
-                self.w_dim, "lrelu", lr_multiplier=self.lr_multiplier, name=f"fc{i}"
+                width, "lrelu", lr_multiplier=self.lr_multiplier, name=f"fc{i}"
             )
             x = layer(x)
         return x

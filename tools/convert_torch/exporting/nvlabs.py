@@ -89,6 +89,8 @@ def generator_kwargs(config: Mapping[str, Any]) -> dict[str, Any]:
     mapping = {
         "num_layers": config["mapping_layers"],
         "lr_multiplier": config["mapping_lr_multiplier"],
+        "layer_features": config.get("mapping_features") or None,
+        "embed_features": config.get("embed_features") or None,
     }
     return {
         "z_dim": config["z_dim"],
@@ -113,7 +115,12 @@ def critic_kwargs(config: Mapping[str, Any]) -> dict[str, Any]:
         "channel_max": config["channel_max"],
         "conv_clamp": config["conv_clamp"],
         "block_kwargs": {"resample_filter": kernel(config)},
-        "mapping_kwargs": {"num_layers": config["mapping_layers"]},
+        "cmap_dim": config.get("cmap_dim") or None,
+        "mapping_kwargs": {
+            "num_layers": config["mapping_layers"],
+            "layer_features": config.get("mapping_features") or None,
+            "embed_features": config.get("embed_features") or None,
+        },
         "epilogue_kwargs": {
             "mbstd_group_size": None if group == nvlabs.WHOLE_BATCH else group,
             "mbstd_num_channels": config["mbstd_num_channels"],

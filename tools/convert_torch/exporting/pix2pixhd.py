@@ -103,6 +103,6 @@ def remarks(parts: Sequence[Converted], dst: Path) -> list[str]:
         elif part.family == "pix2pixhd.discriminator":
             options.append(
                 f"--num_D {config['scales']} --n_layers_D {config['layers']} --ndf "
-                f"{config['width']}"
+                f"{config['width']} (with feature matching, its default)"
             )
     return [f"opens in pix2pixHD with {' '.join(options)}"] if options else []

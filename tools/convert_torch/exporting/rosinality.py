@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from stylegan_jax.convert_torch.converted import Converted
 from stylegan_jax.convert_torch.exporting.document import ENTRY, by_name, describe
 from stylegan_jax.convert_torch.rules import rosinality
 from stylegan_jax.convert_torch.rules.layout import to_torch
+from stylegan_jax.convert_torch.rules.rosinality import DEFAULT_MULTIPLIER
 from stylegan_jax.convert_torch.sources.part import layout_of
 from stylegan_jax.convert_torch.writers.torch_zip import save_torch
 from stylegan_jax.errors import UserError
@@ -48,12 +50,33 @@ def tree(parts: Sequence[Converted]) -> dict[str, Any]:
         )
     content: dict[str, Any] = {}
     for name, part in chosen.items():
-        state = state_of(part)
+        state = state_of(fitted(part))
         average = state.pop("latent_avg", None)
         content[name] = state
         if average is not None and ("latent_avg" not in content or name == "g_ema"):
             content["latent_avg"] = average
     return {**content, ENTRY: describe(list(chosen.values()))}
+
+
+def fitted(part: Converted) -> Converted:
+    """The same function with rosinality's default multiplier in its mapping network.
+
+    Weights and biases are stored divided by the multiplier and used times it, so
+    another one is another scale of the tensors. Its constructor's default is what
+    everyone opens the file with.
+    """
+    multiplier = part.config.get("mapping_lr_multiplier", DEFAULT_MULTIPLIER)
+    if multiplier == DEFAULT_MULTIPLIER:
+        return part
+    scale = np.float32(multiplier / DEFAULT_MULTIPLIER)
+    params = part.variables["params"]
+    mapping = {
+        layer: {name: np.asarray(value) * scale for name, value in tensors.items()}
+        for layer, tensors in params["mapping"].items()
+    }
+    variables = {**part.variables, "params": {**params, "mapping": mapping}}
+    config = {**part.config, "mapping_lr_multiplier": DEFAULT_MULTIPLIER}
+    return dataclasses.replace(part, variables=variables, config=config)
 
 
 def state_of(part: Converted) -> dict[str, np.ndarray]:
@@ -71,10 +94,17 @@ def export(parts: Sequence[Converted], dst: Path) -> list[Path]:
 
 def remarks(parts: Sequence[Converted], dst: Path) -> list[str]:
     """Lines for the screen: what is lost, how the original program opens the file."""
+    chosen = by_name(parts, NAMES)
     lost = [
         f"{name}: {what}"
-        for name, part in by_name(parts, NAMES).items()
+        for name, part in chosen.items()
         for what in rosinality.lost_in_rosinality(part.config)
+    ]
+    lost += [
+        f"{name}: its mapping network was scaled to the multiplier 0.01, which is the "
+        "same function"
+        for name, part in chosen.items()
+        if fitted(part) is not part
     ]
     config = parts[0].config
     size = rosinality.size_of(config)

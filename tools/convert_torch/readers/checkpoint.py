@@ -97,11 +97,13 @@ def read_bytes(data: bytes | memoryview, path: str | Path) -> Checkpoint:
 def _mapped(path: Path) -> memoryview:
     """The file as a view; pages are read when they are looked at."""
     try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError
+        if not stat.S_ISREG(mode):  # opening a pipe would wait for its other end
+            raise UserError(f"{path} is no regular file: copy it into one.")
         with path.open("rb") as stream:
-            status = os.fstat(stream.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise UserError(f"{path} is no regular file: copy it into one.")
-            if status.st_size == 0:
+            if os.fstat(stream.fileno()).st_size == 0:
                 return memoryview(b"")
             return memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
     except FileNotFoundError as error:

@@ -29,7 +29,7 @@ from stylegan_jax.convert_torch.readers.values import (
 )
 
 # A training checkpoint of 1024 px has some 10⁵; each costs up to 200 bytes of memory.
-MAX_INSTRUCTIONS = 4_000_000
+MAX_INSTRUCTIONS = 1_000_000
 MAX_KEY_DEPTH = 3
 MAX_KEY_LENGTH = 64
 # A file inside a file: a tensor's data in NVIDIA's pickles.

@@ -20,7 +20,7 @@ from stylegan_jax.convert_torch.rules.language import (
     Table,
     expand,
 )
-from stylegan_jax.errors import UserError
+from stylegan_jax.errors import UserError, printable
 
 
 class HasShape(Protocol):
@@ -84,8 +84,9 @@ def to_jax(
         The variables, nested dicts of arrays, in the file's float width.
 
     Raises:
-        UserError: tensors are missing, unexpected or misshapen, or a buffer holds other
-            values than the architecture implies; all of them are listed.
+        UserError: tensors are missing, unexpected, misshapen, no floats or not finite,
+            or a buffer holds other values than the architecture implies; all of them
+            are listed.
     """
     covered = {entry.target for entry in expansion.entries}
     if covered != set(shapes):
@@ -98,25 +99,38 @@ def to_jax(
     known |= {b.source for b in expansion.buffers}
     needed = {e.source for e in expansion.entries}
     needed |= {b.source for b in expansion.buffers if not b.optional}
-    faults = {
-        "missing": sorted(needed - set(state)),
-        "unexpected": sorted(set(state) - known),
-        "of another shape": _misshapen(state, expansion, shapes),
-        "of other values than this architecture has": _other_values(state, expansion),
-    }
-    if any(faults.values()):
-        raise UserError(
-            f"the tensors of {where} do not fit; "
-            + "; ".join(f"{k}: {', '.join(v)}" for k, v in faults.items() if v)
-            + ". Nothing was written."
-        )
-    flat = {}
+    _refuse(
+        where,
+        {
+            "missing": sorted(needed - set(state)),
+            "unexpected": sorted(set(state) - known),
+            "of another shape": _misshapen(state, expansion, shapes),
+            "of another type": _mistyped(state, expansion, shapes),
+            "of other values than this architecture has": _other_values(
+                state, expansion
+            ),
+        },
+    )
+    flat, broken = {}, []
     for entry in expansion.entries:
         array = entry.axes.forward(as_array(state[entry.source]))
+        if not np.isfinite(array).all():
+            broken.append(entry.source)
         flat[entry.target] = np.array(array, order="C", copy=None)
         if progress is not None:
             progress(1)
+    _refuse(where, {"with NaN or infinity in them": broken})
     return nest(flat)
+
+
+def _refuse(where: object, faults: Mapping[str, list[str]]) -> None:
+    """Raises `UserError` with every fault; does nothing where there is none."""
+    if any(faults.values()):
+        listed = "; ".join(f"{k}: {', '.join(v)}" for k, v in faults.items() if v)
+        raise UserError(
+            printable(f"the tensors of {where} do not fit; {listed}. Nothing was ")
+            + "written."
+        )
 
 
 def to_torch(
@@ -174,6 +188,19 @@ def _misshapen(
             if have != want:
                 found.append(f"{entry.source} {list(have)} instead of {list(want)}")
     return found
+
+
+def _mistyped(
+    state: State, expansion: Expansion, shapes: Mapping[str, Any]
+) -> list[str]:
+    """Integers where our model has floats; half and double precision are floats."""
+    return [
+        f"{entry.source} {state[entry.source].dtype} instead of float"
+        for entry in expansion.entries
+        if entry.source in state
+        and np.issubdtype(shapes[entry.target].dtype, np.floating)
+        and not np.issubdtype(state[entry.source].dtype, np.floating)
+    ]
 
 
 def _other_values(state: State, expansion: Expansion) -> list[str]:

@@ -22,14 +22,24 @@ from stylegan_jax.convert_torch.rules.tensors import (
     need,
     numbers,
     resolutions,
+    shape_of,
 )
 from stylegan_jax.errors import UserError
 
 NAME = "nvlabs"
 # What the programs use where a state dict alone cannot tell.
 DEFAULT_MBSTD_GROUP = 4
+# Filters of this many taps and more are kept as rows.
+SEPARABLE_FROM = 8
 # A group of None is the whole batch: larger than any batch.
 WHOLE_BATCH = 2**20
+
+
+def stored_fir(values: Mapping[str, Any]) -> np.ndarray:
+    """The filter as these programs keep it: a row if it is long, else a matrix."""
+    if len(values["taps"]) >= SEPARABLE_FROM:
+        return np.asarray(values["taps"], np.float32)
+    return fir(values)
 
 
 def fir_unused(values: Mapping[str, Any]) -> np.ndarray:
@@ -103,10 +113,10 @@ GENERATOR: Table = (
         "OIHW>HWIO",
         "skip",
     ),
-    Buffer("synthesis.b{r}.resample_filter", fir, "block"),
-    Buffer("synthesis.b{r}.conv0.resample_filter", fir, "upblock"),
+    Buffer("synthesis.b{r}.resample_filter", stored_fir, "block"),
+    Buffer("synthesis.b{r}.conv0.resample_filter", stored_fir, "upblock"),
     Buffer("synthesis.b{r}.conv1.resample_filter", fir_unused, "block", checked=False),
-    Buffer("synthesis.b{r}.skip.resample_filter", fir, "skip"),
+    Buffer("synthesis.b{r}.skip.resample_filter", stored_fir, "skip"),
 )
 
 DISCRIMINATOR: Table = (
@@ -127,11 +137,11 @@ DISCRIMINATOR: Table = (
     Rule("b4.fc.bias", "params/b4/fc/bias"),
     Rule("b4.out.weight", "params/b4/out/weight", "OI>IO"),
     Rule("b4.out.bias", "params/b4/out/bias"),
-    Buffer("b{r}.resample_filter", fir, "block"),
+    Buffer("b{r}.resample_filter", stored_fir, "block"),
     Buffer("b{r}.fromrgb.resample_filter", fir_unused, "fromrgb", checked=False),
     Buffer("b{r}.conv0.resample_filter", fir_unused, "block", checked=False),
-    Buffer("b{r}.conv1.resample_filter", fir, "block"),
-    Buffer("b{r}.skip.resample_filter", fir, "skip"),
+    Buffer("b{r}.conv1.resample_filter", stored_fir, "block"),
+    Buffer("b{r}.skip.resample_filter", stored_fir, "skip"),
     Buffer("b4.conv.resample_filter", fir_unused, checked=False),
 )
 
@@ -178,6 +188,7 @@ def generator_config(state: State, hints: Mapping[str, Any]) -> dict[str, Any]:
         "resample_filter": _taps(state, "synthesis.b4.resample_filter", where),
         "use_noise": "synthesis.b4.conv1.noise_strength" in state,
         "conv_clamp": hints.get("conv_clamp"),
+        **_mapping_widths(state, depth, shapes[last][0]),
     }
 
 
@@ -216,11 +227,34 @@ def discriminator_config(state: State, hints: Mapping[str, Any]) -> dict[str, An
         "mbstd_num_channels": inputs - features,
         "resample_filter": _taps(state, f"b{top}.resample_filter", where),
         "conv_clamp": hints.get("conv_clamp"),
+        **_label_widths(state, features, len(layers)),
     }
 
 
+def _mapping_widths(state: State, depth: int, width: int) -> dict[str, int]:
+    """Widths inside a mapping network where they differ from its result's."""
+    widths = {}
+    first = state.get("mapping.fc0.weight")
+    if depth > 1 and first is not None and first.shape[0] != width:
+        widths["mapping_features"] = int(first.shape[0])
+    _, embedded = label_widths(state)
+    if embedded not in (0, width):
+        widths["embed_features"] = embedded
+    return widths
+
+
+def _label_widths(state: State, features: int, depth: int) -> dict[str, int]:
+    """Widths of a discriminator's label where they are not the 4x4 block's channels."""
+    if "mapping.embed.weight" not in state:
+        return {}
+    mapped = shape_of(state, "b4.out.weight", 2, where="the file")[0]
+    widths = _mapping_widths(state, depth, mapped)
+    return widths if mapped == features else {**widths, "cmap_dim": mapped}
+
+
 def _taps(state: State, name: str, where: object) -> tuple[float, ...]:
-    need(state, {name: 2}, where=where)
+    rank = len(state[name].shape) if name in state else 2
+    need(state, {name: 1 if rank == 1 else 2}, where=where)
     return taps_of(as_array(state[name]), where=where)
 
 

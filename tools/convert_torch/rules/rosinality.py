@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from stylegan_jax.convert_torch.rules.language import Buffer, Rule, Table
 from stylegan_jax.convert_torch.rules.layout import Layout, State, as_array
 from stylegan_jax.convert_torch.rules.nvlabs import base_grid
@@ -21,6 +23,8 @@ from stylegan_jax.errors import UserError
 from stylegan_jax.models.stylegan2.layers import channels_at
 
 NAME = "rosinality"
+# ``lr_mlp`` of every published network, and of this program's own.
+DEFAULT_MULTIPLIER = 0.01
 
 # Under every convolution: the name in the file, the name in ours, the axes.
 _STYLED = (
@@ -117,13 +121,25 @@ def generator_config(state: State, hints: Mapping[str, Any]) -> dict[str, Any]:
         "base_grid": (height, width),
         "img_channels": shapes["to_rgb1.conv.weight"][1],
         "mapping_layers": depth,
-        "mapping_lr_multiplier": 0.01,
+        "mapping_lr_multiplier": told_multiplier(state),
         **channel_law([channels, *(shapes[n][1] for n in seconds)], where=where),
         "architecture": "skip",
         "resample_filter": _taps(state.get("convs.0.conv.blur.kernel"), where),
         "use_noise": True,
         "conv_clamp": None,
     }
+
+
+def told_multiplier(state: State) -> float:
+    """The constructor's ``lr_mlp``, which no name or shape tells.
+
+    Weights are drawn with a spread of 1/lr_mlp and keep it in training, so the power of
+    ten nearest to it is told: 0.01, the program's default, has about 100.
+    """
+    spread = float(np.std(as_array(state["style.1.weight"]), dtype=np.float64))
+    if not np.isfinite(spread) or spread == 0:
+        return DEFAULT_MULTIPLIER
+    return float(10.0 ** np.clip(-np.round(np.log10(spread)), -4, 0))
 
 
 def discriminator_config(state: State, hints: Mapping[str, Any]) -> dict[str, Any]:
@@ -188,6 +204,8 @@ def fits_rosinality(config: Mapping[str, Any], family: str) -> list[str]:
         reasons.append(f"{config['img_channels']} image channels")
     if not config.get("use_noise", True):
         reasons.append("no noise inputs")
+    if config.get("mapping_features"):
+        reasons.append(f"mapping layers of width {config['mapping_features']}")
     if config.get("mbstd_num_channels", 1) != 1:
         reasons.append(f"{config['mbstd_num_channels']} minibatch statistics")
     blocks = config["num_blocks"]
@@ -212,8 +230,6 @@ def lost_in_rosinality(config: Mapping[str, Any]) -> list[str]:
         lost.append(
             f"its minibatch groups are of 4 images, not of {config['mbstd_group_size']}"
         )
-    if config.get("mapping_lr_multiplier", 0.01) != 0.01:
-        lost.append("its mapping network learns with the multiplier 0.01")
     return lost
 
 

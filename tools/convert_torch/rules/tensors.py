@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from stylegan_jax.convert_torch.rules.layout import State
-from stylegan_jax.errors import UserError
+from stylegan_jax.errors import UserError, printable
 
 # More resolutions than any network has; a damaged name must not mean a million.
 MAX_BLOCKS = 16
@@ -33,10 +33,10 @@ def need(state: State, ranks: Mapping[str, int], *, where: object) -> None:
     ]
     faults = {"missing": missing, "of an impossible shape": wrong}
     if missing or wrong:
+        listed = "; ".join(f"{k}: {', '.join(v)}" for k, v in faults.items() if v)
         raise UserError(
-            f"the tensors of {where} make no network; "
-            + "; ".join(f"{k}: {', '.join(v)}" for k, v in faults.items() if v)
-            + ". Nothing was written."
+            printable(f"the tensors of {where} make no network; {listed}. Nothing was ")
+            + "written."
         )
 
 

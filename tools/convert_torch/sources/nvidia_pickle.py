@@ -50,7 +50,10 @@ def find(root: Any, where: object) -> Source | None:
         elif is_state(network):
             state, hints = unwrapped(network), {}
         else:
-            return None
+            raise UserError(
+                f"{where} has an entry {theirs} that is no network and no state dict: "
+                "it cannot be converted."
+            )
         parts.append(_part(ours, state, {**hints, "where": f"{where} ({theirs})"}))
     return Source(
         program="NVIDIA's PyTorch StyleGAN2",

@@ -7,7 +7,7 @@ from typing import Any
 
 from stylegan_jax.convert_torch.readers.modules import plain_value
 from stylegan_jax.convert_torch.rules import rosinality
-from stylegan_jax.convert_torch.rules.layout import State
+from stylegan_jax.convert_torch.rules.layout import State, as_array
 from stylegan_jax.convert_torch.sources.part import (
     Source,
     SourcePart,
@@ -16,6 +16,7 @@ from stylegan_jax.convert_torch.sources.part import (
     layout_of,
     unwrapped,
 )
+from stylegan_jax.errors import UserError, printable
 
 NETWORKS = ("g_ema", "g", "d")
 LICENCE = "not stated in the file: ask whoever trained it"
@@ -45,14 +46,31 @@ def find(root: Any, where: object) -> Source | None:
     ]
     if not parts:
         return None
+    odd = sorted(set(networks) - {part.name for part in parts})
+    if odd:
+        some = ", ".join(printable(n) for n in sorted(networks[odd[0]])[:4])
+        raise UserError(
+            f"the entry {odd[0]} of {where} is no network of rosinality's, though "
+            f"others are (its tensors begin with {some}): the file was put together "
+            "wrongly. Nothing was written."
+        )
     hints: dict[str, Any] = {"stated_resolution": stated_size(root)}
     grids = [p.state["input.input"].shape[2:] for p in parts if p.name != "d"]
     if grids:
         hints["base_grid"] = tuple(grids[0])
     parts = [SourcePart(p.name, p.layout, p.state, {**p.hints, **hints}) for p in parts]
-    return Source(
-        "rosinality's StyleGAN2", tuple(parts), LICENCE, _notes(root, networks)
-    )
+    notes = [*_notes(root, networks), *mean_notes(latent_avg)]
+    return Source("rosinality's StyleGAN2", tuple(parts), LICENCE, tuple(notes))
+
+
+def mean_notes(latent_avg: Any) -> list[str]:
+    """A sentence where the mean latent differs from layer to layer."""
+    if not is_tensor(latent_avg) or len(latent_avg.shape) < 2:
+        return []
+    rows = as_array(latent_avg).reshape(-1, latent_avg.shape[-1])
+    if (rows == rows[:1]).all():
+        return []
+    return ["the mean latent differs from layer to layer: w_avg is the rows' mean"]
 
 
 def part_of(
