@@ -49,6 +49,10 @@ def _what(config: ConfigDict) -> None:
         "w_avg_beta": 0.995,
     }
     config.init = {
+        # Where G and D start: a folder from `convert`, or a run's. None: fresh ones.
+        "model": placeholder(object),
+        "fresh_d": False,  # begin the discriminator anew; needed for a lone generator
+        "needed": False,  # whether to refuse to begin with fresh networks
         "resume_kimg": 0.0,  # images that count as already seen
     }
 
@@ -76,6 +80,24 @@ def _how(config: ConfigDict) -> None:
         "style_mixing_prob": 0.9,
         "g_reg_interval": 4,
         "d_reg_interval": 16,
+    }
+    # What the discriminator's images go through; see training/augmentation.py.
+    config.augment = {
+        "mode": "none",  # none, ada, fixed or diffaugment
+        "pipe": "bgc",
+        "policy": "color,translation,cutout",  # of diffaugment
+        "p": 0.0,
+        "target": 0.6,
+        "interval": 4,
+        "kimg": placeholder(float),  # in which p can move by 1; 500, fine-tuning 100
+        "ceiling": 0.8,
+    }
+    # What is not trained.
+    config.freeze = {
+        "d_layers": 0,  # of the discriminator, from the image on
+        "g_mapping": False,
+        "g_affine": False,
+        "g_below": 0,  # blocks of lower resolutions than this
     }
     config.ema = {
         "kimg": placeholder(float),
@@ -111,6 +133,7 @@ def shrink(config: ConfigDict) -> None:
     The structure stays: what is shrunk is sizes and lengths.
     """
     config.data.resolution = 32
+    config.init.needed = False
     config.model.update(z_dim=32, w_dim=32, channel_base=512, channel_max=32)
     config.model.mbstd_group_size = None
     # Eight images for every device, so that any number of devices can share them.

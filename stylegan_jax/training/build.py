@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,15 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from stylegan_jax.data import check, toy
+from stylegan_jax.data.augment.color import check_channels
 from stylegan_jax.data.dataset import ImageDataset
 from stylegan_jax.data.mixture import open_mixture
 from stylegan_jax.errors import UsageError, UserError
 from stylegan_jax.models.stylegan2 import Discriminator, Generator
 from stylegan_jax.training import presets, spmd
+from stylegan_jax.training.augmentation import Augmentation, make_augmentation
+from stylegan_jax.training.finetune import OWN_FIELDS, Parent, open_parent
+from stylegan_jax.training.freeze import Freeze
 from stylegan_jax.training.gan_steps import GanHyper, Phase, make_phases
 
 Weighted = list[tuple[ImageDataset, float]]
@@ -45,6 +49,7 @@ class GanRun:
         hyper: numbers of the steps.
         rows: order of a global batch over devices and accumulation steps.
         data: weighted datasets.
+        parent: the networks that it starts from; None for fresh ones.
     """
 
     config: ConfigDict
@@ -54,6 +59,7 @@ class GanRun:
     hyper: GanHyper
     rows: np.ndarray
     data: Weighted
+    parent: Parent | None = None
 
     @property
     def local_rows(self) -> np.ndarray:
@@ -102,12 +108,27 @@ def build_run(
     if config.trainer != "stylegan2":
         raise UsageError(f"There is no trainer '{config.trainer}', choose stylegan2.")
     presets.check(config)
+    parent = None
+    if config.init.model is None and config.init.needed:
+        raise UsageError(
+            "This configuration goes on from trained networks: say which with "
+            "--config.init.model=FOLDER (from convert, or a run's)."
+        )
+    if config.init.model is not None:
+        parent = open_parent(config.init.model, fresh_d=config.init.fresh_d)
+        config = config.copy_and_resolve_references()
+        _settle(config, parent)
     data = open_data(config, workdir, progress=progress)
     height, width, channels = data[0][0].image_shape
     mesh = spmd.make_mesh(devices)
     config = presets.resolve(config, height, width, mesh.size)
     _check_enough(data, config.train.batch)
-    g, d = make_networks(config, (height, width, channels), data[0][0].label_dim)
+    augmentation = augmentation_of(config)
+    if augmentation.mode in ("ada", "fixed"):
+        check_channels(augmentation.spec, channels)
+    g, d = make_networks(
+        config, (height, width, channels), data[0][0].label_dim, parent
+    )
     accumulate = accumulation(config, mesh.size)
     return GanRun(
         config=config,
@@ -117,7 +138,27 @@ def build_run(
         hyper=make_hyper(config, accumulate),
         rows=make_rows(config, mesh.size, accumulate),
         data=data,
+        parent=parent,
     )
+
+
+def _settle(config: ConfigDict, parent: Parent) -> None:
+    """Fills in what the networks that a run starts from decide.
+
+    Raises:
+        UsageError: the data are asked for at another size than the networks draw.
+    """
+    height, width, channels = parent.image_shape
+    wanted = parse_resolution(config.data.resolution)
+    if wanted is None:
+        config.data.resolution = f"{height}x{width}"
+    elif wanted not in ((height, width), height if height == width else None):
+        raise UsageError(
+            f"data.resolution={config.data.resolution} and init.model, which draws "
+            f"{height}x{width}, do not agree: leave data.resolution out."
+        )
+    config.data.channels = channels
+    parent.fill(config)
 
 
 def _check_enough(data: Weighted, batch: int) -> None:
@@ -204,9 +245,16 @@ def parse_resolution(value: Any) -> int | tuple[int, int] | None:
 
 
 def make_networks(
-    config: ConfigDict, image_shape: tuple[int, int, int], label_dim: int
+    config: ConfigDict,
+    image_shape: tuple[int, int, int],
+    label_dim: int,
+    parent: Parent | None = None,
 ) -> tuple[Generator, Discriminator]:
-    """The modules that a resolved configuration describes."""
+    """The modules that a resolved configuration, or the parent's networks, describe.
+
+    Raises:
+        UsageError: the data's labels are not those of the parent's networks.
+    """
     model, train = config.model, config.train
     height, width, channels = image_shape
     grid, num_blocks = presets.base_grid(height, width)
@@ -236,7 +284,21 @@ def make_networks(
         mbstd_num_channels=model.mbstd_num_channels,
         **shared,
     )
-    return g, d
+    if parent is None:
+        return g, d
+    if label_dim != parent.g_ema.config["c_dim"]:
+        raise UsageError(
+            f"init.model knows {parent.g_ema.config['c_dim']} labels and the data have "
+            f"{label_dim}: set --config.data.labels to what fits."
+        )
+    g = inherited(g, parent.g_ema.config)
+    return g, d if parent.d is None else inherited(d, parent.d.config)
+
+
+def inherited(module: Any, config: Mapping[str, Any]) -> Any:
+    """A module of a parent's config, computed as ``module`` says."""
+    own = {n: getattr(module, n) for n in OWN_FIELDS if n in config}
+    return type(module)(**{**config, **own})
 
 
 def accumulation(config: ConfigDict, devices: int) -> int:
@@ -260,6 +322,15 @@ def make_rows(config: ConfigDict, devices: int, accumulate: int) -> np.ndarray:
     return spmd.batch_rows(config.train.batch, devices * accumulate, unit)
 
 
+def augmentation_of(config: ConfigDict) -> Augmentation:
+    """What the discriminator's images go through."""
+    return make_augmentation(
+        finetune=config.init.model is not None,
+        mirror=config.data.mirror,
+        **config.augment.to_dict(),
+    )
+
+
 def make_hyper(config: ConfigDict, accumulate: int) -> GanHyper:
     """Numbers of the steps from a resolved configuration."""
     loss, train = config.loss, config.train
@@ -278,4 +349,6 @@ def make_hyper(config: ConfigDict, accumulate: int) -> GanHyper:
         ema_kimg=config.ema.kimg,
         ema_rampup=config.ema.rampup or None,
         w_avg_beta=config.model.w_avg_beta,
+        augmentation=augmentation_of(config),
+        freeze=Freeze(**config.freeze.to_dict()),
     )

@@ -48,7 +48,14 @@ def make_init(run: GanRun) -> Any:
     nimg = int(run.config.init.resume_kimg * 1000)
 
     def init(key):
-        return init_state(run.g, run.d, *optimisers(run.hyper), key, nimg=nimg)
+        return init_state(
+            run.g,
+            run.d,
+            *optimisers(run.hyper),
+            key,
+            augmentation=run.hyper.augmentation,
+            nimg=nimg,
+        )
 
     replicated = NamedSharding(run.mesh, spmd.REPLICATED)
     return jax.jit(init, out_shardings=replicated)

@@ -18,6 +18,8 @@ import optax
 from stylegan_jax.losses import adversarial, regularisers
 from stylegan_jax.models.stylegan2 import Discriminator, Generator
 from stylegan_jax.training import optim, rngs, spmd
+from stylegan_jax.training.augmentation import Augmentation
+from stylegan_jax.training.freeze import Freeze
 from stylegan_jax.training.rngs import Draw, Stream
 from stylegan_jax.training.state import GanState
 
@@ -45,6 +47,8 @@ class GanHyper:
         ema_kimg: half-life of the averaged generator in thousands of images.
         ema_rampup: half-life is at most this share of the images seen; None for none.
         w_avg_beta: decay of the running mean of w.
+        augmentation: what the discriminator's images go through.
+        freeze: what is not trained.
     """
 
     batch: int
@@ -61,6 +65,8 @@ class GanHyper:
     ema_kimg: float = 10.0
     ema_rampup: float | None = 0.05
     w_avg_beta: float = 0.995
+    augmentation: Augmentation = Augmentation()
+    freeze: Freeze = Freeze()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,13 +98,13 @@ def make_phases(g: Generator, d: Discriminator, hyper: GanHyper) -> list[Phase]:
     """The phases of a step, in their order; those with weight 0 are left out."""
     losses = GanLosses(g, d, hyper)
     g_opt, d_opt = optimisers(hyper)
-    phases = [Phase("g_main", 1, _update("g", losses.g_main, g_opt, hyper))]
+    phases = [Phase("g_main", 1, _update("g", losses.g_main, g_opt, losses))]
     if hyper.pl_weight > 0:
-        step = _update("g", losses.g_reg, g_opt, hyper)
+        step = _update("g", losses.g_reg, g_opt, losses)
         phases.append(Phase("g_reg", hyper.g_reg_interval, step))
-    phases.append(Phase("d_main", 1, _update("d", losses.d_main, d_opt, hyper)))
+    phases.append(Phase("d_main", 1, _update("d", losses.d_main, d_opt, losses)))
     if hyper.r1_gamma > 0:
-        step = _update("d", losses.d_reg, d_opt, hyper)
+        step = _update("d", losses.d_reg, d_opt, losses)
         phases.append(Phase("d_reg", hyper.d_reg_interval, step))
     return phases
 
@@ -127,6 +133,7 @@ class GanLosses:
         label = batch["label"]
         w, w_plus = self._latents(params, state, keys, label)
         fake = self._draw(params, state, w_plus, keys)
+        fake = self._augmented(fake, state, keys, Draw.AUGMENT_FAKE)
         logits = self._score(state.d_params, fake, label)
         loss = jnp.mean(adversarial.generator_nonsaturating(logits))
         metrics = {"loss/g_main": loss, "scores/fake": jnp.mean(logits)}
@@ -162,23 +169,29 @@ class GanLosses:
         label = batch["label"]
         _, w_plus = self._latents(state.g_params, state, keys, label)
         fake = self._draw(state.g_params, state, w_plus, keys)
+        fake = self._augmented(fake, state, keys, Draw.AUGMENT_FAKE)
         fake_logits = self._score(params, jax.lax.stop_gradient(fake), label)
         real = to_model_range(batch["image"])
+        real = self._augmented(real, state, keys, Draw.AUGMENT_REAL)
         real_logits = self._score(params, real, label)
         loss = jnp.mean(adversarial.discriminator_fake(fake_logits))
         loss += jnp.mean(adversarial.discriminator_real(real_logits))
+        real_sign = jnp.mean(jnp.sign(real_logits))
         metrics = {
             "loss/d_main": loss,
             "scores/real": jnp.mean(real_logits),
-            "scores/real_sign": jnp.mean(jnp.sign(real_logits)),
+            "scores/real_sign": real_sign,
         }
-        return loss, {"metrics": metrics}
+        if self.hyper.augmentation.active:
+            metrics["augment/p"] = state.augment.p
+        return loss, {"metrics": metrics, "real_sign": real_sign}
 
     def d_reg(self, params, state, batch, key):
-        """R1 penalty."""
-        del state, key
+        """R1 penalty, on the pictures before they are augmented."""
+        keys = rngs.sample_keys(key, Stream.D_REG, state.step, batch["index"])
 
         def logits(x):
+            x = self._augmented(x, state, keys, Draw.AUGMENT_REAL)
             return self._score(params, x, batch["label"])
 
         penalties, _ = regularisers.r1_penalty(logits, to_model_range(batch["image"]))
@@ -226,6 +239,10 @@ class GanLosses:
             method="synthesis",
         )
 
+    def _augmented(self, images, state, keys, draw):
+        keys = rngs.split(keys, draw)
+        return self.hyper.augmentation.apply(images, keys, state.augment)
+
     def _score(self, params, images, label):
         return self.d.apply({"params": params}, images, label)
 
@@ -234,9 +251,10 @@ def _update(
     network: str,
     loss: Callable,
     optimiser: optax.GradientTransformation,
-    hyper: GanHyper,
+    losses: GanLosses,
 ) -> Step:
     """Turns a loss into a step that updates ``network`` ("g" or "d")."""
+    hyper = losses.hyper
 
     def step(state: GanState, batch: Batch, key: jax.Array):
         # Every tree that meets local data is made varying, see ``spmd``.
@@ -247,6 +265,7 @@ def _update(
         )
         gradients, aux = spmd.mean((gradients, aux))
         gradients, bad = optim.replace_nonfinite(gradients)
+        gradients = hyper.freeze.still(gradients, network, losses.d)
         metrics = {**aux["metrics"], f"nonfinite/{network}": bad}
         opt_state = getattr(state, f"{network}_opt")
         params = getattr(state, f"{network}_params")
@@ -287,6 +306,8 @@ def _running_means(state: GanState, aux: Any, hyper: GanHyper) -> dict[str, Any]
         w_avg = state.moving_stats["mapping"]["w_avg"]
         w_avg = aux["w_mean"] + hyper.w_avg_beta * (w_avg - aux["w_mean"])
         changes["moving_stats"] = {"mapping": {"w_avg": w_avg}}
+    if "real_sign" in aux:
+        changes["augment"] = hyper.augmentation.observe(state.augment, aux["real_sign"])
     if "path_length" in aux:
         shift = hyper.pl_decay * (aux["path_length"] - state.pl_mean)
         # A broken batch must not poison the mean for the rest of the run.
@@ -310,5 +331,8 @@ def end_step(state: GanState, hyper: GanHyper) -> GanState:
         lambda old, new: new + beta * (old - new), state.ema_params, state.g_params
     )
     return state.replace(
-        ema_params=ema, step=state.step + 1, nimg=state.nimg + hyper.batch
+        ema_params=ema,
+        step=state.step + 1,
+        nimg=state.nimg + hyper.batch,
+        augment=hyper.augmentation.adapt(state.augment, hyper.batch),
     )

@@ -72,6 +72,9 @@ class Snapshots:
             "g": (generator, g, state.g_variables()),
             "d": ("stylegan2.discriminator", d, {"params": state.d_params}),
         }
+        parent = self._run.parent
+        made = "unstated: set by the pictures that the model was trained on"
+        licence = f"{parent.licence}; and {made}" if parent else made
         for part, (family, module, variables) in parts.items():
             save_model(
                 self._folder / f"{part}-{kimg:06d}.safetensors",
@@ -79,13 +82,15 @@ class Snapshots:
                 family=family,
                 config=config_of(module),
                 provenance=self._provenance(nimg, measured),
-                licence="unstated: set by the pictures that the model was trained on",
+                licence=licence,
             )
         self._note_best(kimg, measured)
         self._remove_old()
 
     def _provenance(self, nimg, measured):
+        parent = self._run.parent
         return {
+            **({"parent": parent.provenance} if parent else {}),
             "made_by": self._command,
             "nimg": nimg,
             "data": [[d.name, d.fingerprint, w] for d, w in self._run.data],

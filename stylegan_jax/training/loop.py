@@ -161,6 +161,7 @@ class _Loop:
             self._samples = Samples(run, workdir)
             self._snapshots = Snapshots(run, workdir, "stylegan-jax train")
             self._evaluation = Evaluation(run, self._samples)
+        self._warned = False
         self._last_tick = (time.monotonic(), clock.nimg)
 
     def run(self, state: GanState, key: jax.Array, stop: StopSignal) -> Outcome:
@@ -249,6 +250,10 @@ class _Loop:
             **measured,
         }
         self._stats.write(figures)
+        warning = self._run.hyper.augmentation.warning(figures.get("augment/p", 0.0))
+        if warning and not self._warned:
+            self._progress.say(warning)
+            self._warned = True
         if clock.began:
             self._progress.tick(figures)
         return measured
@@ -328,7 +333,8 @@ def _first_state(
     """The checkpoint's state, or a fresh one; and the run's root key."""
     key = compiling.root_key(run, run.config.train.seed)
     if checkpoints.latest() is None:
-        return compiling.make_init(run)(key), key
+        state = compiling.make_init(run)(key)
+        return run.parent.adopt(state) if run.parent else state, key
     return checkpoints.restore(clock.step, compiling.abstract_state(run)), key
 
 

@@ -184,6 +184,8 @@ _MAY_BE_NONE = {
     "loss.r1_gamma",
     "ema.kimg",
     "ema.rampup",
+    "init.model",
+    "augment.kimg",
 }
 _ABOVE_ZERO = {
     "train.batch",
@@ -214,6 +216,8 @@ _NOT_NEGATIVE = {
     "ema.rampup",
     "eval.every_kimg",
     "init.resume_kimg",
+    "freeze.d_layers",
+    "freeze.g_below",
     "data.workers",
     "model.mbstd_num_channels",
     "model.low_precision_blocks",

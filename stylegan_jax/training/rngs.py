@@ -20,6 +20,7 @@ class Stream(enum.IntEnum):
     G_MAIN = 3
     G_REG = 4
     D_MAIN = 5
+    D_REG = 6
 
 
 class Draw(enum.IntEnum):
@@ -30,6 +31,8 @@ class Draw(enum.IntEnum):
     MIX_CUTOFF = 2
     NOISE = 3
     PATH = 4
+    AUGMENT_FAKE = 5
+    AUGMENT_REAL = 6
 
 
 def stream_key(root: jax.Array, stream: Stream) -> jax.Array:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from stylegan_jax.models.stylegan2 import Discriminator, Generator
+from stylegan_jax.training.augmentation import Augmentation, AugmentState
 from stylegan_jax.training.rngs import Stream, stream_key
 from stylegan_jax.types import Params
 
@@ -26,6 +27,7 @@ class GanState(flax.struct.PyTreeNode):
         moving_stats: running mean of w.
         noise: constant noise maps; drawn once and never trained.
         pl_mean: float32 scalar, running mean of the path lengths.
+        augment: what of the discriminator's augmentation moves.
     """
 
     step: jax.Array
@@ -38,6 +40,7 @@ class GanState(flax.struct.PyTreeNode):
     moving_stats: Params
     noise: Params
     pl_mean: jax.Array
+    augment: AugmentState
 
     def g_ema_variables(self) -> dict:
         """Variables of the averaged generator."""
@@ -59,6 +62,7 @@ def init_state(
     d_opt: optax.GradientTransformation,
     key: jax.Array,
     *,
+    augmentation: Augmentation,
     nimg: int = 0,
 ) -> GanState:
     """Draws fresh networks and empty optimisers.
@@ -69,6 +73,7 @@ def init_state(
         g_opt: the generator's optimiser.
         d_opt: the discriminator's optimiser.
         key: the run's root key.
+        augmentation: of the discriminator's images.
         nimg: images that count as already seen (``init.resume_kimg``).
     """
     z = jnp.zeros((1, g.z_dim))
@@ -89,4 +94,5 @@ def init_state(
         moving_stats=g_variables["moving_stats"],
         noise=g_variables.get("noise", {}),
         pl_mean=jnp.zeros((), jnp.float32),
+        augment=augmentation.init(),
     )

@@ -44,9 +44,11 @@ def arrange(shards):
 
 
 def fresh_state(g, d, hyper):
-    state = jax.jit(lambda key: init_state(g, d, *optimisers(hyper), key))(
-        jax.random.key(0)
-    )
+    state = jax.jit(
+        lambda key: init_state(
+            g, d, *optimisers(hyper), key, augmentation=hyper.augmentation
+        )
+    )(jax.random.key(0))
 
     # Untrained noise strengths are 0: the layers' noise would not be seen.
     def loud(path, x):

@@ -1,0 +1,125 @@
+"""Runs that start from trained networks."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from stylegan_jax.checkpoints.load import find_model
+from stylegan_jax.checkpoints.model_file import flatten, read_model
+from stylegan_jax.data import toy
+from stylegan_jax.errors import UsageError, UserError
+from stylegan_jax.training.experiment import load_config
+from stylegan_jax.training.loop import train
+
+ONE = jax.devices()[:1]
+SHORT = (
+    "--config.train.total_kimg=0.032",
+    "--config.train.batch=8",
+    "--config.train.tick_kimg=0.016",
+    "--config.loss.d_reg_interval=2",
+    "--config.loss.pl_weight=0",
+    "--config.snapshot.every_kimg=0.016",
+    "--config.snapshot.grid=4",
+    "--config.eval.every_kimg=0",
+)
+
+
+@pytest.fixture(scope="module")
+def parent(tiny_words, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("parent")
+    config = load_config("stylegan2_base:smoke", [*tiny_words, *SHORT])
+    train(config, workdir, devices=ONE, show_progress=False)
+    return workdir
+
+
+@pytest.fixture(scope="module")
+def comic(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("comic") / "faces"
+    toy.write_toy(folder, style="comic", num=24, size=16, seed=1)
+    return folder
+
+
+def finetune(parent, comic, workdir, *words):
+    config = load_config(
+        "stylegan2_finetune",
+        [
+            f"--config.data.path={comic}",
+            f"--config.init.model={parent}",
+            *SHORT,
+            *(f"--config.{w}" for w in words),
+        ],
+    )
+    return train(config, workdir, devices=ONE, show_progress=False)
+
+
+def params(workdir, part):
+    return flatten(read_model(find_model(workdir, part=part)).variables)
+
+
+def test_goes_on_from_the_parent_with_what_is_frozen_still(parent, comic, tmp_path):
+    words = ("freeze.d_layers=2", "freeze.g_mapping=true", "freeze.g_below=8")
+    finetune(parent, comic, tmp_path, *words)
+    g, before = params(tmp_path, "g"), params(parent, "g")
+    still = {k for k in g if g[k].tobytes() == before[k].tobytes()}
+    frozen = {k for k in g if k.startswith(("params/mapping/", "params/synthesis/b4/"))}
+    assert frozen <= still
+    moved = {k for k in set(g) - still if k.startswith("params/")}
+    assert any("b16/conv0/weight" in k for k in moved)
+    d, d_before = params(tmp_path, "d"), params(parent, "d")
+    assert set(d) == set(d_before)
+    for name in ("params/b16/fromrgb/weight", "params/b16/conv0/weight"):
+        np.testing.assert_array_equal(d[name], d_before[name])
+    assert d["params/b8/conv0/weight"].tobytes() != (
+        d_before["params/b8/conv0/weight"].tobytes()
+    )
+
+
+def test_the_architecture_is_the_parents_and_the_chain_is_kept(parent, comic, tmp_path):
+    finetune(parent, comic, tmp_path)
+    model = read_model(find_model(tmp_path))
+    before = read_model(find_model(parent))
+    assert model.config == before.config
+    above = model.metadata["provenance"]["parent"]
+    assert above["provenance"]["made_by"] == "stylegan-jax train"
+    assert len(above["sha256"]) == 64
+    assert model.metadata["licence"].startswith(before.metadata["licence"])
+    resolved = json.loads((tmp_path / "config.json").read_text())["resolved"]
+    assert resolved["model"]["w_dim"] == 8
+    assert resolved["data"]["resolution"] == "16x16"
+
+
+def test_augmentation_moves_and_resumes(parent, comic, tmp_path):
+    words = ("augment.kimg=0.1", "augment.target=-1", "train.total_kimg=0.064")
+    whole = finetune(parent, comic, tmp_path / "whole", *words)
+    finetune(parent, comic, tmp_path / "halves", *words[:2])
+    halves = finetune(parent, comic, tmp_path / "halves", *words)
+    assert 0 < float(whole.state.augment.p) <= 0.8
+    a, b = jax.device_get((whole.state, halves.state))
+    jax.tree.map(np.testing.assert_array_equal, a, b)
+    lines = (tmp_path / "whole" / "stats.jsonl").read_text().splitlines()
+    assert "augment/p" in json.loads(lines[-1])
+
+
+def test_without_a_parent_it_is_refused(comic, tmp_path):
+    config = load_config("stylegan2_finetune", [f"--config.data.path={comic}"])
+    with pytest.raises(UsageError, match="init.model"):
+        train(config, tmp_path, devices=ONE, show_progress=False)
+
+
+def test_a_lone_generator_needs_a_word(parent, comic, tmp_path):
+    alone = find_model(parent)
+    with pytest.raises(UsageError, match="generator alone.*fresh_d=true"):
+        finetune(alone, comic, tmp_path)
+    outcome = finetune(
+        alone, comic, tmp_path, "init.fresh_d=true", "model.channel_base=64"
+    )
+    assert outcome.nimg == 32
+
+
+def test_other_sizes_and_models_are_refused(parent, comic, tmp_path):
+    with pytest.raises(UsageError, match="draws 16x16, do not agree"):
+        finetune(parent, comic, tmp_path, "data.resolution=32")
+    with pytest.raises(UserError, match="no StyleGAN2"):
+        finetune(find_model(parent, part="d"), comic, tmp_path)
