@@ -1,5 +1,6 @@
 import functools
 
+import jax
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -58,6 +59,10 @@ def tiny(**fields):
     """A whole model's config, variables, and its file: tensors and mean latent."""
     module, variables = tiny_psp(**fields)
     config = config_of(module)
+    # Stored divided by the multiplier, whose size is told from their spread.
+    variables = jax.tree_util.tree_map_with_path(
+        lambda path, leaf: leaf * 100 if "mapping" in str(path) else leaf, variables
+    )
     state = to_torch(variables, WHOLE.expand(config), where="tiny")
     return config, variables, *psp_file.without_mean(state)
 

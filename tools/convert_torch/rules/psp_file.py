@@ -119,6 +119,10 @@ def fits_psp(config: Mapping[str, Any]) -> list[str]:
         reasons.append("a decoder of other widths than config-f")
     if decoder["mapping_layers"] != 8 or decoder["z_dim"] != 512:
         reasons.append("another mapping network than 8 layers of 512")
+    if decoder["mapping_lr_multiplier"] != rosinality.DEFAULT_MULTIPLIER:
+        reasons.append(
+            f"a decoder with the multiplier {decoder['mapping_lr_multiplier']:g}"
+        )
     published = {
         "num_layers": 50,
         "mode": "ir_se",
