@@ -31,6 +31,22 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "stylegan_jax.cli.generate:generate",
         "Draw pictures from a generator.",
     ),
+    "blend": (
+        "stylegan_jax.cli.blend:blend",
+        "Blend two or more generators layer by layer.",
+    ),
+    "pairs": (
+        "stylegan_jax.cli.pairs:pairs",
+        "Make paired pictures for training a student.",
+    ),
+    "mix": (
+        "stylegan_jax.cli.mix:mix",
+        "Mix the styles of pictures in a grid.",
+    ),
+    "morph": (
+        "stylegan_jax.cli.morph:morph",
+        "Make a film that moves between pictures.",
+    ),
     "convert": (
         "stylegan_jax.convert_torch.command:convert",
         "Convert a checkpoint of another program, or back.",

@@ -149,8 +149,17 @@ def chain(provenance: Any, depth: int = 0) -> list[str]:
     lines = [f"{'  ' * depth}{line}" for line in ["comes from", *_deeper(lines)]]
     for ancestor in ancestors:
         if isinstance(ancestor, Mapping):
-            lines += chain(ancestor.get("provenance", ancestor), depth + 1)
+            lines += chain(_told(ancestor), depth + 1)
     return lines
+
+
+def _told(ancestor: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What an ancestor was, in front of where it came from."""
+    if not isinstance(ancestor.get("provenance"), Mapping):
+        return ancestor
+    own = ("file", "sha256", "licence")
+    shown = {name: ancestor[name] for name in own if name in ancestor}
+    return {**shown, **ancestor["provenance"]}
 
 
 def _entry(name: str, value: Any) -> list[str]:

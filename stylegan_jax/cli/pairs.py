@@ -1,0 +1,147 @@
+"""``stylegan-jax pairs``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+_EPILOG = """\b
+Example: stylegan-jax pairs pairs/ --base ffhq.safetensors --blend toon.safetensors \\
+           --num 5000 --curate
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("out")
+@click.option("--base", required=True, help="Model of the first pictures.")
+@click.option("--blend", help="Model of the second pictures, such as a blend.")
+@click.option("--direction", help="Instead: a .npz or .npy that edits the latents.")
+@click.option("--strength", type=float, help="Factor of the direction.")
+@click.option("--layers", help="Layers that the direction moves, such as 0-7.")
+@click.option("--num", type=click.IntRange(1), required=True, help="How many pairs.")
+@click.option(
+    "--psi", type=float, default=0.7, show_default=True, help="Truncation of both."
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    default=0,
+    show_default=True,
+    help="Pair i is drawn from this seed + i.",
+)
+@click.option(
+    "--format",
+    "storage",
+    type=click.Choice(["folder", "arrayrecord"]),
+    default="folder",
+    show_default=True,
+    help="PNGs in A/ and B/, or one ArrayRecord file each.",
+)
+@click.option(
+    "--noise",
+    type=click.Choice(["none", "const"]),
+    default="none",
+    show_default=True,
+    help="Without noise the pictures agree in all that is not style.",
+)
+@click.option("--label", type=click.IntRange(0), help="Class, if the models have any.")
+@click.option(
+    "--curate", is_flag=True, help="Mark the pairs to keep; write report.html."
+)
+@click.option(
+    "--lpips-band",
+    nargs=2,
+    type=float,
+    default=(0.05, 0.8),
+    show_default=True,
+    help="Curate: least and greatest LPIPS between the two pictures.",
+)
+@click.option(
+    "--min-identity",
+    type=float,
+    default=0.1,
+    show_default=True,
+    help="Curate: least cosine between the two faces' identities.",
+)
+@click.option(
+    "--min-sharpness",
+    type=float,
+    default=0.3,
+    show_default=True,
+    help="Curate: least share of the set's median sharpness.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def pairs(
+    out: str,
+    base: str,
+    blend: str | None,
+    direction: str | None,
+    strength: float | None,
+    layers: str | None,
+    as_json: bool,
+    **options,
+) -> None:
+    """Make paired pictures for training a student.
+
+    The same seeds go through --base and --blend; or --direction edits the latents of
+    the second pictures. Run the same command again to go on where it stopped; with a
+    larger --num the set grows. docs/pairs.md describes the files.
+    """
+    from stylegan_jax.errors import UsageError
+    from stylegan_jax.training import spmd
+
+    if (blend is None) == (direction is None):
+        raise UsageError("give either --blend MODEL or --direction FILE.")
+    if direction is None and not (strength is None and layers is None):
+        raise UsageError("--strength and --layers go with --direction.")
+    if direction is not None and strength is None:
+        raise UsageError("say how far along the direction: --strength 2.")
+    spmd.join_processes()
+    found = _make(out, base, blend, direction, strength, layers, options)
+    import jax
+
+    if jax.process_index():
+        return
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    for sentence in found["left_out"]:
+        click.echo(f"note: left out {sentence}", err=True)
+    kept = f", {found['kept']} kept" if options["curate"] else ""
+    click.echo(f"{out}: {found['pairs']} pairs{kept}, {found['drawn']} drawn now")
+
+
+def _make(out, base, blend, direction, strength, layers, options) -> dict:
+    import jax
+    from tqdm import tqdm
+
+    from stylegan_jax.pipelines import pairs as library
+    from stylegan_jax.pipelines.pair_scores import Curation
+    from stylegan_jax.pipelines.pair_sides import Direction
+
+    other = blend or Direction(Path(direction), strength, layers)
+    chosen = library.Options(
+        num=options["num"],
+        seed=options["seed"],
+        truncation_psi=options["psi"],
+        noise_mode=options["noise"],
+        label=options["label"],
+        storage=options["storage"],
+    )
+    curation = Curation(
+        options["lpips_band"], options["min_identity"], options["min_sharpness"]
+    )
+    # disable=None: a bar only where a person watches; one for all processes.
+    hidden = True if jax.process_index() else None
+    total = options["num"] // jax.process_count()
+    with tqdm(total=total, unit="pair", leave=False, disable=hidden) as bar:
+        return library.make_pairs(
+            out,
+            base,
+            other,
+            chosen,
+            curation=curation if options["curate"] else None,
+            progress=bar.update,
+        )

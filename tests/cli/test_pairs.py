@@ -1,0 +1,58 @@
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from tiny_models import save_tiny, tiny_generator
+
+from stylegan_jax.cli.pairs import pairs
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("g") / "g.safetensors"
+    return str(save_tiny(path, *tiny_generator()))
+
+
+def run(*words):
+    return CliRunner().invoke(pairs, [str(w) for w in words])
+
+
+def test_a_set_and_its_figures(model, tmp_path):
+    words = [tmp_path / "x", "--base", model, "--blend", model, "--num", 3]
+    done = run(*words)
+    assert done.exit_code == 0, done.output
+    assert done.stdout == f"{tmp_path / 'x'}: 3 pairs, 3 drawn now\n"
+    assert done.stderr == ""
+    found = json.loads(run(*words, "--json").stdout)
+    assert found["pairs"] == 3 and found["drawn"] == 0
+    done = run(*words, "--curate", "--min-sharpness", 0)
+    assert "3 pairs, 3 kept" in done.stdout
+    assert "note: left out LPIPS" in done.stderr
+
+
+def test_a_direction(model, tmp_path):
+    np.savez(tmp_path / "d.npz", unit=np.ones(8))
+    words = ["--direction", tmp_path / "d.npz", "--strength", -2, "--layers", "0-3"]
+    done = run(tmp_path / "x", "--base", model, *words, "--num", 2)
+    assert done.exit_code == 0, done.output
+    a, b = ((tmp_path / "x" / s / "00000000.png").read_bytes() for s in "AB")
+    assert a != b
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ([], "either --blend MODEL or --direction FILE"),
+        (["--blend", "m", "--direction", "d"], "either --blend MODEL"),
+        (["--blend", "m", "--strength", "1"], "go with --direction"),
+        (["--direction", "d"], "--strength 2"),
+        (["--blend", "absent"], "there is no model absent"),
+        (["--direction", "absent", "--strength", "1"], "there is no file absent"),
+    ],
+)
+def test_refusals(model, tmp_path, monkeypatch, words, sentence):
+    monkeypatch.chdir(tmp_path)
+    done = run("x", "--base", model, *words, "--num", "1")
+    assert done.exit_code == 1 and sentence in str(done.exception)
+    assert not list(tmp_path.iterdir())
