@@ -74,7 +74,8 @@ class Snapshots:
         }
         parent = self._run.parent
         made = "unstated: set by the pictures that the model was trained on"
-        licence = f"{parent.licence}; and {made}" if parent else made
+        known = parent.licence if parent else made
+        licence = known if made in known else f"{known}; and {made}"
         for part, (family, module, variables) in parts.items():
             save_model(
                 self._folder / f"{part}-{kimg:06d}.safetensors",
