@@ -107,11 +107,13 @@ def _how(config: ConfigDict) -> None:
         "every_kimg": 50.0,  # 1 or more, for the files to have names of their own
         "keep": 10,  # model snapshots; the best one is always kept
         "grid": 64,  # pictures in the sample grids
+        "parts": ("g_ema", "g", "d"),  # the last snapshot has all of them
     }
     config.eval = {
         "every_kimg": 50.0,  # 0 for never
         "metrics": ("swd",),
         "num": 2048,
+        "watch": False,  # look whether the training set is drawn again
     }
 
 

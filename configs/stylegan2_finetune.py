@@ -22,7 +22,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.train.total_kimg = 200.0
     config.train.tick_kimg = 1.0
     # Small sets are learnt by heart within some dozens of kimg: look often.
-    config.snapshot.update(every_kimg=4.0, keep=50)
-    config.eval.every_kimg = 4.0
+    config.snapshot.update(every_kimg=4.0, keep=50, parts=("g_ema",))
+    config.eval.update(every_kimg=4.0, watch=True)
     stylegan2_base.apply(config, arg)
     return config

@@ -16,6 +16,7 @@ from stylegan_jax.checkpoints.pictures import image_grid, save_png
 from stylegan_jax.checkpoints.structure import config_of
 from stylegan_jax.checkpoints.stylegan2_generator import StyleGAN2Generator
 from stylegan_jax.data.pipeline import make_stream
+from stylegan_jax.metrics.memorisation import Memorisation, overfitted
 from stylegan_jax.metrics.swd import SlicedWasserstein
 from stylegan_jax.training.build import GanRun
 from stylegan_jax.training.state import GanState
@@ -59,11 +60,20 @@ class Snapshots:
         self._folder = workdir / "models"
         self._command = command
         self._keep = run.config.snapshot.keep
+        self._parts = run.config.snapshot.parts
 
     def write(
-        self, state: GanState, nimg: int, measured: Mapping[str, float] | None
+        self,
+        state: GanState,
+        nimg: int,
+        measured: Mapping[str, float] | None,
+        *,
+        last: bool,
     ) -> None:
-        """Writes ``g_ema``, ``g`` and ``d`` of this moment and removes the oldest."""
+        """Writes ``snapshot.parts`` of this moment and removes the oldest.
+
+        The last snapshot has all parts, so that another run can start from it.
+        """
         kimg = nimg // 1000
         g, d = self._run.g, self._run.d
         generator = "stylegan2.generator"
@@ -77,6 +87,8 @@ class Snapshots:
         known = parent.licence if parent else made
         licence = known if made in known else f"{known}; and {made}"
         for part, (family, module, variables) in parts.items():
+            if part not in self._parts and not last:
+                continue
             save_model(
                 self._folder / f"{part}-{kimg:06d}.safetensors",
                 jax.device_get(variables),
@@ -86,6 +98,7 @@ class Snapshots:
                 licence=licence,
             )
         self._note_best(kimg, measured)
+        self._note_watch(kimg, nimg, measured)
         self._remove_old()
 
     def _provenance(self, nimg, measured):
@@ -108,6 +121,25 @@ class Snapshots:
             document = {"kimg": kimg, "metric": "swd/mean", "value": value}
             write_text(path, json.dumps(document) + "\n")
 
+    def _note_watch(
+        self, kimg: int, nimg: int, measured: Mapping[str, float] | None
+    ) -> None:
+        """Adds the snapshot to ``watch.json``: is it from before overfitting?"""
+        figures = {k: v for k, v in (measured or {}).items() if k.startswith("watch/")}
+        if not figures:
+            return
+        path = self._folder / "watch.json"
+        known = json.loads(path.read_text()) if path.exists() else []
+        entry = {
+            "kimg": kimg,
+            "epochs": nimg / available(self._run),
+            **figures,
+            "overfitted": overfitted(figures),
+        }
+        kept = [e for e in known if e["kimg"] != kimg]
+        document = sorted([*kept, entry], key=lambda e: e["kimg"])
+        write_text(path, json.dumps(document, indent=1) + "\n")
+
     def _remove_old(self) -> None:
         if self._keep <= 0:
             return
@@ -124,7 +156,7 @@ class Snapshots:
 
 
 class Evaluation:
-    """Measures during training: sliced Wasserstein distance."""
+    """Measures during training: sliced Wasserstein distance, the overfit watch."""
 
     def __init__(self, run: GanRun, samples: Samples):
         """Describes the real pictures once."""
@@ -133,14 +165,20 @@ class Evaluation:
         if "swd" in run.config.eval.metrics and run.config.eval.every_kimg > 0:
             reals = real_pictures(run, min(run.config.eval.num, available(run)))
             self._swd = SlicedWasserstein(reals["image"], seed=0)
+        self._watch = None
+        if run.config.eval.watch and run.config.eval.every_kimg > 0:
+            num = min(run.config.eval.num, available(run))
+            self._watch = Memorisation(real_pictures(run, num)["image"])
+        self._num = min(run.config.eval.num, available(run))
 
     def measure(self, state: GanState) -> dict[str, float]:
         """Measures by name; empty where nothing is measured."""
-        if self._swd is None:
+        if self._swd is None and self._watch is None:
             return {}
         # Seeds far from the grids', so that what is measured is not what is shown.
-        fakes = self._samples.draw(state, self._swd.num_images, first_seed=1_000_000)
-        return self._swd(fakes)
+        fakes = self._samples.draw(state, self._num, first_seed=1_000_000)
+        figures = self._swd(fakes) if self._swd is not None else {}
+        return {**figures, **(self._watch(fakes) if self._watch is not None else {})}
 
 
 def local(tree: Any) -> Any:

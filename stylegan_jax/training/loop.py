@@ -162,6 +162,7 @@ class _Loop:
             self._snapshots = Snapshots(run, workdir, "stylegan-jax train")
             self._evaluation = Evaluation(run, self._samples)
         self._warned = False
+        self._pictures = sum(data.num_images for data, _ in run.data)
         self._last_tick = (time.monotonic(), clock.nimg)
 
     def run(self, state: GanState, key: jax.Array, stop: StopSignal) -> Outcome:
@@ -244,6 +245,7 @@ class _Loop:
             "step": clock.step,
             "nimg": clock.nimg,
             "kimg": clock.nimg / 1000,
+            "epochs": clock.nimg / self._pictures,
             "seconds": clock.seconds if clock.began else clock.earlier,
             "images_per_second": rate,
             **averages,
@@ -264,7 +266,8 @@ class _Loop:
             name = f"{clock.nimg // 1000:06d}"
             grid = self._samples.write_fakes(state, name)
             self._stats.picture(clock.step, "fakes", grid)
-            self._snapshots.write(state, clock.nimg, measured)
+            last = clock.nimg >= self._total
+            self._snapshots.write(state, clock.nimg, measured, last=last)
         self._save(state)
         # Grids and files are no training: they do not count in the next tick's rate.
         self._last_tick = (time.monotonic(), clock.nimg)

@@ -6,6 +6,9 @@ import sys
 
 from tqdm import tqdm
 
+# Figures that are rare and worth a line above the bar.
+LINE_NAMES = ("swd/mean", "watch/nearest", "watch/diversity")
+
 
 class Progress:
     """A bar in thousands of images on a terminal; lines elsewhere.
@@ -45,15 +48,17 @@ class Progress:
     def tick(self, figures: dict) -> None:
         """Shows the newest figures beside the bar, or as a line."""
         rate = figures["images_per_second"]
-        names = ("loss/g_main", "loss/d_main", "swd/mean")
+        names = ("loss/g_main", "loss/d_main", "augment/p", *LINE_NAMES)
         shown = [f"{n} {figures[n]:.3f}" for n in names if figures.get(n) is not None]
+        measured = any(figures.get(n) is not None for n in LINE_NAMES)
         if self._bar is not None:
             self._bar.set_postfix_str("  ".join([f"{rate:.1f} images/s", *shown[:2]]))
         # Measures are rare and worth a line above the bar.
-        if self._shown and (self._bar is None or len(shown) > 2):
+        if self._shown and (self._bar is None or measured):
             left = max(self._total * 1000 - figures["nimg"], 0) / max(rate, 1e-9)
             self.say(
-                f"{figures['kimg']:8.2f} of {self._total:g} kimg  {rate:7.1f} images/s"
+                f"{figures['kimg']:8.2f} of {self._total:g} kimg, epoch "
+                f"{figures['epochs']:.1f}  {rate:7.1f} images/s"
                 f"  {left / 60:6.1f} min left  {'  '.join(shown)}"
             )
 

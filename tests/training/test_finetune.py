@@ -123,3 +123,15 @@ def test_other_sizes_and_models_are_refused(parent, comic, tmp_path):
         finetune(parent, comic, tmp_path, "data.resolution=32")
     with pytest.raises(UserError, match="no StyleGAN2"):
         finetune(find_model(parent, part="d"), comic, tmp_path)
+
+
+def test_snapshots_are_watched_and_light(parent, comic, tmp_path):
+    words = ("eval.every_kimg=0.016", "eval.num=16", "train.total_kimg=1.008")
+    words += ("snapshot.every_kimg=1.0",)
+    finetune(parent, comic, tmp_path, *words)
+    watched = json.loads((tmp_path / "models" / "watch.json").read_text())
+    assert [entry["kimg"] for entry in watched] == [1]
+    assert watched[0]["epochs"] == 1008 / 24
+    assert {"watch/nearest", "watch/diversity", "overfitted"} <= set(watched[0])
+    names = {p.name.split("-")[0] for p in (tmp_path / "models").glob("*-000001.*")}
+    assert names == {"g_ema", "g", "d"}  # the last one has all

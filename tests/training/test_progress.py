@@ -12,6 +12,7 @@ from stylegan_jax.training.progress import Progress
 FIGURES = {
     "nimg": 1504,
     "kimg": 1.504,
+    "epochs": 7.52,
     "images_per_second": 100.0,
     "loss/g_main": 1.25,
     "loss/d_main": None,
@@ -38,7 +39,8 @@ def watch(monkeypatch, stream, **figures):
 def test_lines_when_piped(monkeypatch):
     said = watch(monkeypatch, io.StringIO())
     assert said == (
-        "    1.50 of 1.5 kimg    100.0 images/s     0.0 min left  loss/g_main 1.250\n"
+        "    1.50 of 1.5 kimg, epoch 7.5    100.0 images/s     0.0 min left"
+        "  loss/g_main 1.250\n"
     )
 
 
