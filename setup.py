@@ -56,7 +56,7 @@ EXTRAS = {
     # The prebuilt wheel of dlib: it is imported as `dlib`.
     "faces": ["dlib-bin>=20.0,<21"],
     # Films: MP4 out, video frames in.
-    "video": ["av>=14,<19"],
+    "video": ["av>=18.1,<19"],
     "dev": [
         "build>=1.2,<2",
         "hypothesis>=6.100,<7",

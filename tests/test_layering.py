@@ -43,6 +43,7 @@ INSIDE_FUNCTIONS_ONLY = (
     "tensorflow",
     "torch",
     "dlib",
+    "av",
     "matplotlib",
     "clu.metric_writers",
 )

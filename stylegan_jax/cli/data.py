@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from stylegan_jax.cli.data_faces import align, curate, frames
 from stylegan_jax.errors import UsageError
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -246,3 +247,7 @@ def prepare(
         f"{dst}: {done.num_images} pictures of {height}x{width}, {done.labelled} with "
         f"labels, {len(done.left_out)} left out"
     )
+
+
+for _command in (align, curate, frames):
+    data.add_command(_command)

@@ -1,0 +1,1 @@
+"""Photos with faces in them: landmarks, alignment, quality, frames of a video."""

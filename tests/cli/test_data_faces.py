@@ -1,0 +1,135 @@
+import dataclasses
+import json
+import sys
+
+import pytest
+from click.testing import CliRunner
+from face_marks import marks, scene, write_photos
+
+from stylegan_jax.cli.data_faces import align, curate, frames
+from stylegan_jax.errors import MissingExtra, UsageError, UserError
+from stylegan_jax.faces.curate import Thresholds
+
+FACE = marks((120, 100), 0.5)
+COMMANDS = {"align": align, "curate": curate, "frames": frames}
+
+
+def run(command, capsys, *args):
+    """Runs a command as the entry point does; returns (exit code, stdout, stderr)."""
+    code = command.main([str(a) for a in args], standalone_mode=False)
+    said = capsys.readouterr()
+    return code or 0, said.out, said.err
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_help_has_an_example_and_every_option_a_word(name):
+    command = COMMANDS[name]
+    result = CliRunner().invoke(command, ["--help"])
+    assert result.exit_code == 0
+    said = " ".join(result.output.split())
+    assert f"Example: stylegan-jax data {name} " in said
+    assert all(p.help for p in command.params if p.param_type_name == "option")
+
+
+def test_align_exits_with_0_when_every_photo_is_aligned(tmp_path, capsys):
+    folder, file = write_photos(tmp_path / "photos", {"a.png": [FACE]})
+    args = (folder, tmp_path / "out", "--landmarks", file, "--workers", 1, "--size")
+    code, out, err = run(align, capsys, *args, 64)
+    assert code == 0 and not err
+    assert out.endswith(
+        "out: 1 faces of 64 px from 1 of 1 photos (0 were there already), 0 failed\n"
+    )
+    code, out, _ = run(align, capsys, *args, 64, "--json")
+    assert code == 0 and json.loads(out)["kept"] == 1
+    _, _, err = run(align, capsys, *args, 512, "--overwrite")
+    assert "1 of 1 faces have fewer pixels than their crops" in err
+
+
+def test_align_exits_with_1_and_tells_how_many_failed(tmp_path, capsys):
+    faces = {"a.png": [FACE], "b.png": [], "c.png": [], "d.png": [FACE, 99 * FACE]}
+    folder, file = write_photos(tmp_path / "photos", faces)
+    file.write_text(json.dumps({**json.loads(file.read_text()), "z.png": []}))
+    args = (folder, tmp_path / "out", "--landmarks", file, "--workers", 1)
+    args += ("--face", "all", "--size", 16)
+    code, out, err = run(align, capsys, *args)
+    assert code == 1 and out.endswith("(0 were there already), 2 failed\n")
+    assert "failed:\n  b.png: no face in the landmarks file\n  c.png:" in err
+    assert "not every face aligned:\n  d.png: face 0: its face lies outside" in err
+    assert "has photos not in" in err and err.rstrip().endswith("z.png")
+    code, out, _ = run(align, capsys, *args, "--json")
+    assert code == 1 and len(json.loads(out)["failed"]) == 2
+
+
+def test_align_without_dlib(tmp_path, capsys, monkeypatch):
+    folder, _ = write_photos(tmp_path / "photos", {"a.png": [FACE]})
+    monkeypatch.setitem(sys.modules, "dlib", None)
+    with pytest.raises(MissingExtra):
+        run(align, capsys, folder, tmp_path / "out")
+    with pytest.raises(UsageError, match="largest, all, or an index"):
+        run(align, capsys, folder, tmp_path / "out", "--face", "second")
+
+
+def test_curate(tmp_path, capsys):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    scene(1).save(folder / "good.png")
+    scene(2).resize((40, 40)).save(folder / "small.png")
+    args = (folder, tmp_path / "out", "--workers", 1)
+    code, out, err = run(curate, capsys, *args)
+    assert code == 0 and "kept 1 of 2 pictures; left out: small 1; see" in out
+    assert "2 of 2 pictures have no landmarks" in err
+    manifest = tmp_path / "out" / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"keep": false', '"keep": true'))
+    args += ("--overwrite", "--json")
+    code, out, _ = run(curate, capsys, *args, "--manifest", manifest)
+    assert code == 0 and json.loads(out)["kept"] == 2
+    assert run(curate, capsys, *args, "--min-size", 500)[0] == 1
+
+
+def test_the_defaults_of_curate_are_those_of_the_library():
+    defaults = {p.name: p.default for p in curate.params}
+    for name, value in dataclasses.asdict(Thresholds()).items():
+        assert defaults[name] == value
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"), [("75.5", 75.5), ("1:30", 90), ("1:00:01.5", 3601.5)]
+)
+def test_times_of_frames(tmp_path, monkeypatch, capsys, value, seconds):
+    seen = {}
+
+    def write_frames(video, dst, **kwargs):
+        seen.update(kwargs)
+        raise UserError("stop here.")
+
+    monkeypatch.setattr("stylegan_jax.faces.frames.write_frames", write_frames)
+    with pytest.raises(UserError, match="stop here"):
+        run(frames, capsys, "a.mp4", tmp_path / "out", "--start", value)
+    assert seen["start"] == seconds and seen["stop"] is None
+
+
+@pytest.mark.parametrize("value", ["x", "-1", "1:2:3:4", "nan", "1:x"])
+def test_wrong_times_of_frames(tmp_path, value):
+    result = CliRunner().invoke(frames, ["a.mp4", "out", "--stop", value])
+    assert result.exit_code == 2 and "neither seconds (75.5) nor" in result.output
+
+
+def test_frames(tmp_path, capsys):
+    av = pytest.importorskip("av", reason="needs the video extra: pip install av")
+    import numpy as np
+
+    video = tmp_path / "a.mp4"
+    with av.open(str(video), "w") as container:
+        stream = container.add_stream("mpeg4", rate=4)
+        stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv420p"
+        for level in range(8):
+            pixels = np.full((32, 48, 3), 20 * level, np.uint8)
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    args = (video, tmp_path / "out", "--step", 4)
+    code, out, err = run(frames, capsys, *args)
+    assert code == 0 and out.endswith("out: 2 frames of 32x48\n") and not err
+    _, out, _ = run(frames, capsys, *args, "--rotate", 90, "--overwrite", "--json")
+    facts = json.loads(out)
+    assert (facts["num"], facts["height"], facts["turned"]) == (2, 48, 90)

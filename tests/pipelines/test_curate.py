@@ -1,0 +1,158 @@
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+from face_marks import scene
+
+from stylegan_jax.data.sources import open_source
+from stylegan_jax.errors import UserError
+from stylegan_jax.faces.curate import Thresholds
+from stylegan_jax.pipelines.curate import curate, kind_of
+
+NASTY = "</script><img src=x onerror=alert(1)>.png"
+VOID = {"meta", "img", "input"}
+
+
+class Page(HTMLParser):
+    """Checks that elements close, and gathers what the page shows."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.pictures, self.boxes, self.text = [], [], [], ""
+        self.feed(text)
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        assert not any(key.startswith("on") for key in attrs)
+        for key in ("src", "href"):
+            assert attrs.get(key, "data:").startswith("data:")
+        if tag == "img":
+            self.pictures.append(attrs["alt"])
+        if tag == "input":
+            self.boxes.append((int(attrs["data-index"]), "checked" in attrs))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+
+@pytest.fixture
+def photos(tmp_path):
+    folder = tmp_path / "photos"
+    (folder / "a").mkdir(parents=True)
+    (folder / "b").mkdir()
+    scene(1).save(folder / "a" / "good.png")
+    scene(2).save(folder / "a" / "fine.jpg")
+    scene(3).point(lambda v: v // 8).save(folder / "b" / "dark.png")
+    (folder / "b" / "broken.png").write_bytes(b"")
+    return folder
+
+
+def run(photos, dst, **kwargs):
+    return curate(str(photos), dst, workers=1, **kwargs)
+
+
+def test_a_dataset_of_what_stays(photos, tmp_path):
+    dst = tmp_path / "out"
+    done = run(photos, dst)
+    assert (done.pictures, done.kept, done.by_hand, done.posed) == (4, 2, 0, 0)
+    assert done.reasons == {"broken": 1, "blurry": 1, "dark": 1, "flat": 1}
+    source = open_source(dst)
+    assert list(source.names) == ["a/fine.jpg", "a/good.png"]
+    for index, name in enumerate(source.names):
+        assert source.read(index) == (photos / name).read_bytes()
+    # Labels are those of the whole source: `b` was a class, though empty now.
+    assert source.labels() == {"a/fine.jpg": 0, "a/good.png": 0}
+    json.dumps(done.to_json())
+
+
+def test_the_page_shows_every_picture_with_its_reason(photos, tmp_path):
+    run(photos, tmp_path / "out")
+    text = (tmp_path / "out" / "report.html").read_text()
+    page = Page(text)
+    assert sorted(page.pictures) == ["a/fine.jpg", "a/good.png", "b/dark.png"]
+    assert sorted(page.boxes) == [(0, True), (1, True), (2, False), (3, False)]
+    assert "broken: empty file (0 bytes)" in page.text
+    assert re.search(r"dark: brightness [\d.]+, below 40", page.text)
+    assert "4 of 4 pictures have no landmarks" in page.text
+
+
+def test_what_the_page_saves_is_a_manifest(photos, tmp_path):
+    run(photos, tmp_path / "out")
+    text = (tmp_path / "out" / "report.html").read_text()
+    embedded = re.search(r'id="manifest">(.*?)</script>', text, re.S).group(1)
+    document = json.loads(embedded)
+    for entry in document["pictures"]:
+        if entry["name"] in ("a/good.png", "b/dark.png"):
+            entry["keep"] = not entry["keep"]
+    file = tmp_path / "out" / "manifest.json"  # as saved over the old one
+    file.write_text(json.dumps(document))
+    done = run(photos, tmp_path / "out", manifest=file, overwrite=True)
+    assert (done.kept, done.by_hand) == (2, 2)
+    assert list(open_source(tmp_path / "out").names) == ["a/fine.jpg", "b/dark.png"]
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "kept by hand" in page and "left out by hand" in page
+
+
+def test_names_cannot_script_the_page(tmp_path):
+    # A slash cannot be in a file's name, so this comes in a zip.
+    import zipfile
+
+    picture = tmp_path / "x.png"
+    scene(1).save(picture)
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
+        archive.write(picture, NASTY)
+    run(tmp_path / "photos.zip", tmp_path / "out")
+    page = Page((tmp_path / "out" / "report.html").read_text())
+    assert page.pictures == [NASTY]
+
+
+def test_few_thumbnails_say_that_there_are_more(photos, tmp_path):
+    run(photos, tmp_path / "out", thumbnails=1)
+    page = Page((tmp_path / "out" / "report.html").read_text())
+    assert page.pictures == ["a/fine.jpg"] and len(page.boxes) == 2
+    assert page.text.count("1 more are in the manifest only") == 2
+
+
+def test_nothing_stays(photos, tmp_path):
+    done = run(photos, tmp_path / "out", thresholds=Thresholds(min_size=500))
+    assert done.kept == 0 and (tmp_path / "out" / "report.html").exists()
+
+
+def test_only_its_own_folders_are_replaced(photos, tmp_path):
+    with pytest.raises(UserError, match="lies inside"):
+        run(photos, photos / "out")
+    run(photos, tmp_path / "out")
+    with pytest.raises(UserError, match="exists already"):
+        run(photos, tmp_path / "out")
+    other = tmp_path / "precious"
+    other.mkdir()
+    (other / "file.txt").write_text("x")
+    with pytest.raises(UserError, match="not a dataset written by this program"):
+        run(photos, other, overwrite=True)
+    run(photos, tmp_path / "out", overwrite=True)
+
+
+def test_records_without_a_suffix_get_one(tmp_path):
+    from stylegan_jax.data.prepare import prepare
+
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for seed in range(3):
+        scene(seed).save(folder / f"{seed}.png")
+    archive = str(tmp_path / "set.arrayrecord")
+    prepare(str(folder), archive, resolution=128, format="arrayrecord")
+    done = run(archive, tmp_path / "out")
+    assert done.kept == 3 and len(open_source(tmp_path / "out")) == 3
+
+
+def test_kinds_of_reasons():
+    assert kind_of("near-duplicate of a/b.png: 3 of 64 bits differ") == "near-duplicate"
+    assert kind_of("blurry: sharpness 1.2, below 6") == "blurry"
+    assert kind_of("no face seen") == "no face seen"
