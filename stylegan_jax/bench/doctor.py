@@ -22,6 +22,7 @@ EXTRAS: dict[str, tuple[str, str]] = {
     "tensorflow": ("tensorflow", "TensorBoard files, preparing tfds sets"),
     "torch": ("torch", "checking conversions against PyTorch"),
     "faces": ("dlib", "face alignment"),
+    "video": ("av", "films: MP4 out, frames in"),
     "dev": ("pytest", "running the tests"),
 }
 

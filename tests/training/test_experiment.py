@@ -168,7 +168,7 @@ class TestRefusals:
                 "train.x.y=1",
                 "config.train has no 'x'. It has batch, batch_per_device, ",
             ),
-            ("=1", "config has no ''. It has data, ema, eval, "),
+            ("=1", "config has no ''. It has augment, data, ema, eval, "),
         ],
     )
     def test_unknown_keys_say_the_nearest(self, word, start):

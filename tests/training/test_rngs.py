@@ -80,6 +80,7 @@ def test_numbers_of_a_run_never_change():
         "G_MAIN": 3,
         "G_REG": 4,
         "D_MAIN": 5,
+        "D_REG": 6,
     }
     assert {d.name: int(d) for d in Draw} == {
         "Z": 0,
@@ -87,6 +88,8 @@ def test_numbers_of_a_run_never_change():
         "MIX_CUTOFF": 2,
         "NOISE": 3,
         "PATH": 4,
+        "AUGMENT_FAKE": 5,
+        "AUGMENT_REAL": 6,
     }
     keys = rngs.sample_keys(
         jax.random.key(0), Stream.G_MAIN, jnp.int32(5), jnp.asarray([0, 7])
