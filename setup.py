@@ -57,6 +57,8 @@ EXTRAS = {
     "faces": ["dlib-bin>=20.0,<21"],
     # Films: MP4 out, video frames in.
     "video": ["av>=18.1,<19"],
+    # rosinality's datasets.
+    "lmdb": ["lmdb>=3.0,<4"],
     "dev": [
         "build>=1.2,<2",
         "hypothesis>=6.100,<7",

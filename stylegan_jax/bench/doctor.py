@@ -23,6 +23,7 @@ EXTRAS: dict[str, tuple[str, str]] = {
     "torch": ("torch", "checking conversions against PyTorch"),
     "faces": ("dlib", "face alignment"),
     "video": ("av", "films: MP4 out, frames in"),
+    "lmdb": ("lmdb", "rosinality's datasets"),
     "dev": ("pytest", "running the tests"),
 }
 

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from stylegan_jax.cli.data_faces import align, curate, frames
+from stylegan_jax.cli.data_pairs import pairs
 from stylegan_jax.errors import UsageError
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -249,5 +250,5 @@ def prepare(
     )
 
 
-for _command in (align, curate, frames):
+for _command in (align, curate, frames, pairs):
     data.add_command(_command)

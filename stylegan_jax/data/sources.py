@@ -1,4 +1,4 @@
-"""Random access to the encoded pictures of a folder, zip, ArrayRecord or tfds set."""
+"""Random access to the encoded pictures of a folder, zip, ArrayRecord or other set."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Source(abc.ABC):
     """Encoded pictures with names, in one deterministic order.
 
     Attributes:
-        kind: ``folder``, ``zip``, ``arrayrecord`` or ``tfds``.
+        kind: ``folder``, ``zip``, ``arrayrecord``, ``tfds``, ``lmdb`` or ``tfrecord``.
         path: as the user gave it.
         names: the pictures' names, unique, sorted where the format allows.
     """
@@ -253,7 +253,9 @@ def open_source(path: str | os.PathLike) -> Source:
     """Opens pictures wherever they are.
 
     Args:
-        path: a folder, a ``.zip``, an ``.arrayrecord`` file, or ``tfds:NAME[/SPLIT]``.
+        path: a folder, a ``.zip``, an ``.arrayrecord`` file, ``tfds:NAME[/SPLIT]``, or
+            rosinality's LMDB or NVIDIA's ``.tfrecords``, where ``PATH@SIZE`` chooses
+            among several sizes and the largest is taken without it.
 
     Raises:
         UserError: nothing there, or not of a kind that can be read.
@@ -269,6 +271,9 @@ def open_source(path: str | os.PathLike) -> Source:
     if path.startswith("tfds:"):
         return records.TfdsSource(path)
     file = Path(path)
+    foreign = _open_foreign(path)
+    if foreign is not None:
+        return foreign
     if file.is_dir():
         return FolderSource(path)
     if not file.exists():
@@ -279,8 +284,38 @@ def open_source(path: str | os.PathLike) -> Source:
         return ZipSource(path)
     raise UserError(
         f"{path} is not a dataset: give a folder of pictures, a .zip, an .arrayrecord "
-        "file or tfds:NAME."
+        "file, an LMDB, .tfrecords or tfds:NAME."
     )
+
+
+def _open_foreign(path: str) -> Source | None:
+    """Opens sets of other programs, ``PATH`` or ``PATH@SIZE``; None if it is none."""
+    from stylegan_jax.data import lmdb_source, tfrecord_source  # import this module
+
+    file, size = Path(path), None
+    base, _, tail = path.rpartition("@")
+    if base and tail.isdecimal() and tail.isascii() and not file.exists():
+        file, size = Path(base), int(tail[:9])
+    try:
+        if lmdb_source.is_lmdb(file):
+            return lmdb_source.LmdbSource(str(file), size)
+        if file.is_file() and file.suffix == tfrecord_source.SUFFIX:
+            return tfrecord_source.TFRecordSource(str(file), size)
+        if file.is_dir() and tfrecord_source.has_tfrecords(file):
+            if _walk(str(file)):
+                raise UserError(
+                    f"{file} holds both .tfrecords and pictures: name a .tfrecords "
+                    "file, or a folder that holds one kind."
+                )
+            return tfrecord_source.TFRecordSource(str(file), size)
+    except OSError as error:
+        raise UserError(f"{file} cannot be listed ({error.strerror}).") from error
+    if size is not None and file.exists():
+        raise UserError(
+            f"{path} does not exist, and {file} is neither an LMDB nor a folder of "
+            ".tfrecords, of which @SIZE would choose a size."
+        )
+    return None
 
 
 def modified(path: str | os.PathLike) -> int:

@@ -1,0 +1,121 @@
+"""``stylegan-jax data pairs``."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+_EPILOG = """\b
+Example: stylegan-jax data pairs photos/ drawings/ pairs/ --size 256
+"""
+
+
+class _Size(click.ParamType):
+    name = "SIZE"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | tuple[int, int]:
+        """Returns a side or (height, width)."""
+        parts = str(value).lower().split("x")
+        if not all(p.isdecimal() and p.isascii() for p in parts) or len(parts) > 2:
+            self.fail(
+                f"{value!r} is neither a side (256) nor HEIGHTxWIDTH.", param, ctx
+            )
+        sides = [int(part) for part in parts]
+        return sides[0] if len(sides) == 1 else (sides[0], sides[1])
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("src_a")
+@click.argument("src_b")
+@click.argument("dst", type=click.Path())
+@click.option(
+    "--size",
+    type=_Size(),
+    help="Side, or HEIGHTxWIDTH, in pixels; without it all pictures must have one.",
+)
+@click.option(
+    "--format",
+    "storage",
+    type=click.Choice(["folder", "arrayrecord"]),
+    default="folder",
+    show_default=True,
+    help="PNGs in A/ and B/, or one ArrayRecord file each.",
+)
+@click.option(
+    "--resize",
+    type=click.Choice(["lanczos", "box", "bicubic"]),
+    default="lanczos",
+    show_default=True,
+    help="Filter.",
+)
+@click.option(
+    "--channels",
+    type=click.Choice(["1", "3", "4"]),
+    default="3",
+    show_default=True,
+    help="1 grey, 3 RGB (alpha becomes white), 4 RGB and alpha.",
+)
+@click.option(
+    "--skip-unmatched",
+    is_flag=True,
+    help="Leave pictures without a partner out and list them.",
+)
+@click.option(
+    "--reconstruct",
+    is_flag=True,
+    help="Pair every picture with itself: SRC_A and SRC_B are one.",
+)
+@click.option(
+    "--overwrite",
+    is_flag=True,
+    help="Replace DST if it is a set of pairs that this command wrote.",
+)
+@click.option(
+    "--workers", type=click.IntRange(1, 256), help="Threads; one per core if not given."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def pairs(
+    src_a: str,
+    src_b: str,
+    dst: str,
+    size: int | tuple[int, int] | None,
+    channels: str,
+    workers: int | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Pair the pictures of two folders by their names.
+
+    SRC_A and SRC_B are folders, zips or whatever else holds pictures. SRC_A/x/7.png and
+    SRC_B/x/7.jpg are partners; pictures without one are listed. DST appears only when
+    it is complete; docs/pairs.md describes its files.
+    """
+    from stylegan_jax.pipelines.folder_pairs import Options, pair_folders
+
+    found = pair_folders(
+        src_a,
+        src_b,
+        dst,
+        Options(resolution=size, channels=int(channels), **options),
+        workers=workers,
+        progress=True,
+    )
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    left = [
+        f"{source}: {name}"
+        for source, side in ((src_a, "unmatched_a"), (src_b, "unmatched_b"))
+        for name in found[side]
+    ]
+    for name in left:
+        click.echo(f"left out {name}", err=True)
+    height, width, _ = found["image_shape"]
+    click.echo(
+        f"{dst}: {found['pairs']} pairs of {height}x{width}, {len(left)} pictures "
+        "without partner left out"
+    )

@@ -1,0 +1,43 @@
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from stylegan_jax.cli.data_pairs import pairs
+from stylegan_jax.pipelines.folder_pairs import open_pairs
+
+
+@pytest.fixture
+def sides(tmp_path):
+    for side, names in (("a", "12"), ("b", "23")):
+        (tmp_path / side).mkdir()
+        for name in names:
+            array = np.full((16, 16, 3), int(name), np.uint8)
+            Image.fromarray(array).save(tmp_path / side / f"{name}.png")
+    return str(tmp_path / "a"), str(tmp_path / "b"), str(tmp_path / "set")
+
+
+def test_unmatched_pictures_are_told_and_counted(sides):
+    result = CliRunner().invoke(pairs, [*sides, "--size", "8x4"])
+    assert result.exit_code != 0 and "--skip-unmatched" in str(result.exception)
+    result = CliRunner().invoke(pairs, [*sides, "--size", "8x4", "--skip-unmatched"])
+    assert result.exit_code == 0, result.output
+    assert "1 pairs of 8x4, 2 pictures" in result.stdout
+    assert "1.png" in result.stderr and "3.png" in result.stderr
+    assert open_pairs(sides[2]).image_shape == (8, 4, 3)
+
+
+def test_json_has_the_names_left_out(sides):
+    result = CliRunner().invoke(
+        pairs, [*sides, "--skip-unmatched", "--json", "--channels", "1"]
+    )
+    found = json.loads(result.stdout)
+    assert found["pairs"] == 1 and found["image_shape"] == [16, 16, 1]
+    assert found["unmatched_a"] == ["1.png"] and found["unmatched_b"] == ["3.png"]
+
+
+def test_a_size_that_is_none_is_refused(sides):
+    result = CliRunner().invoke(pairs, [*sides, "--size", "large"])
+    assert result.exit_code == 2 and "HEIGHTxWIDTH" in result.output
