@@ -148,7 +148,8 @@ def check(
 
     Sizes are told as HEIGHTxWIDTH, as options take them.
 
-    SRC is a folder, a zip, an ArrayRecord file or tfds:NAME[/SPLIT]. The exit code is 1
+    SRC is a folder, a zip, an ArrayRecord file, tfds:NAME[/SPLIT], rosinality's LMDB or
+    NVIDIA's .tfrecords (PATH@SIZE chooses a size of these two). The exit code is 1
     if something is broken that `data prepare` cannot mend.
     """
     from stylegan_jax.data.check import check as check_pictures
