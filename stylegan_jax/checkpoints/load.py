@@ -34,7 +34,7 @@ from stylegan_jax.checkpoints.stylegan2_discriminator import StyleGAN2Discrimina
 from stylegan_jax.checkpoints.stylegan2_generator import StyleGAN2Generator
 from stylegan_jax.errors import UserError
 
-# The parts that a run may have a file of.
+# The parts that a run, or a folder that convert wrote, may have a file of.
 PARTS = ("g_ema", "g", "d", "psp", "encoder", "decoder", "e", "net")
 
 # The one place that says which class a family of model files is. The names are those
@@ -136,13 +136,9 @@ def find_model(path: str | Path, *, part: str = "g_ema") -> Path:
         return path
     if not path.is_dir():
         raise UserError(f"there is no model {path}: check the name.")
-    snapshots = _snapshots(path / "models", part)
-    if snapshots:
-        best = _best(path / "models" / "best.json")
-        return snapshots.get(best, snapshots[max(snapshots)])
-    single = path / f"{part}.safetensors"
-    if single.is_file():
-        return single
+    file = _find_part(path, part)
+    if file is not None:
+        return file
     files = sorted(path.glob("*.safetensors"))
     if part == PARTS[0] and len(files) == 1:
         return files[0]
@@ -151,6 +147,26 @@ def find_model(path: str | Path, *, part: str = "g_ema") -> Path:
         f"models/{part}-*.safetensors (a run that has saved a snapshot) or "
         f"{part}.safetensors."
     )
+
+
+def find_parts(folder: str | Path) -> dict[str, Path]:
+    """The files of all parts that a run's folder or a folder of parts has, by part.
+
+    Raises:
+        UserError: ``models/best.json`` is damaged.
+    """
+    found = {part: _find_part(Path(folder), part) for part in PARTS}
+    return {part: file for part, file in found.items() if file is not None}
+
+
+def _find_part(folder: Path, part: str) -> Path | None:
+    """The file of that part, a run's snapshots first; None where there is none."""
+    snapshots = _snapshots(folder / "models", part)
+    if snapshots:
+        best = _best(folder / "models" / "best.json")
+        return snapshots.get(best, snapshots[max(snapshots)])
+    single = folder / f"{part}.safetensors"
+    return single if single.is_file() else None
 
 
 def _snapshots(folder: Path, part: str) -> dict[int, Path]:

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from stylegan_jax.checkpoints.load import find_model, load
+from stylegan_jax.checkpoints.load import find_model, find_parts, load
 from stylegan_jax.checkpoints.model_file import sha256_of
 from stylegan_jax.checkpoints.stylegan2_discriminator import StyleGAN2Discriminator
 from stylegan_jax.checkpoints.stylegan2_generator import StyleGAN2Generator
@@ -128,8 +128,10 @@ def open_parent(path: str | Path, *, fresh_d: bool) -> Parent:
                 f"the networks in {path} do not belong together: the generator draws "
                 f"{g_ema.image_shape} and the discriminator takes {d.image_shape}."
             )
+    has_g = path.is_dir() and "g" in find_parts(path)
+    g = load(path, part="g") if has_g else g_ema
     return Parent(
-        g=_optional(path, "g") or g_ema,
+        g=g,
         g_ema=g_ema,
         d=d,
         provenance={
@@ -152,13 +154,3 @@ def _open(path: Path, part: str) -> Any:
                 "one, or set --config.init.fresh_d=true."
             ) from error
         raise
-
-
-def _optional(path: Path, part: str) -> Any:
-    """The part of a folder; None where it has none."""
-    if path.is_file():
-        return None
-    try:
-        return load(find_model(path, part=part))
-    except UserError:
-        return None  # most folders hold the averaged generator alone

@@ -223,3 +223,18 @@ def test_a_pipe_is_no_checkpoint(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(UserError, match="no regular file"):
         convert(tmp_path / "pipe", tmp_path / "out")
+
+
+def test_a_damaged_part_of_a_folder_is_not_left_out(tmp_path, golden_dir):
+    convert(golden_dir / "nvlabs_tiny_skip_resnet.pkl", tmp_path / "a")
+    damaged = tmp_path / "a" / "d.safetensors"
+    damaged.write_bytes(damaged.read_bytes()[:-100])
+    with pytest.raises(UserError, match="d.safetensors is cut short"):
+        convert(tmp_path / "a", tmp_path / "b.pt", to="nvlabs")
+    assert not (tmp_path / "b.pt").exists()
+
+
+def test_a_lone_file_in_a_folder_is_one_network(tmp_path, golden_dir):
+    convert(golden_dir / "tf_tiny.pkl", tmp_path / "a" / "critic.safetensors", part="d")
+    result = convert(tmp_path / "a", tmp_path / "b.pt", to="nvlabs")
+    assert [part.name for part in result.parts] == ["d"]

@@ -135,3 +135,16 @@ def test_snapshots_are_watched_and_light(parent, comic, tmp_path):
     assert {"watch/nearest", "watch/diversity", "overfitted"} <= set(watched[0])
     names = {p.name.split("-")[0] for p in (tmp_path / "models").glob("*-000001.*")}
     assert names == {"g_ema", "g", "d"}  # the last one has all
+
+
+def test_a_damaged_generator_is_not_replaced_by_the_averaged_one(
+    parent, comic, tmp_path
+):
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    for part in ("g_ema", "g", "d"):
+        data = find_model(parent, part=part).read_bytes()
+        data = data[:-100] if part == "g" else data
+        (folder / f"{part}.safetensors").write_bytes(data)
+    with pytest.raises(UserError, match="g.safetensors is cut short"):
+        finetune(folder, comic, tmp_path / "run")

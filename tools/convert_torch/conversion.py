@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from stylegan_jax.checkpoints.atomic import write_text
-from stylegan_jax.checkpoints.load import PARTS, find_model
+from stylegan_jax.checkpoints.load import find_model, find_parts
 from stylegan_jax.checkpoints.model_file import is_safetensors
 from stylegan_jax.convert_torch.converted import (
     Converted,
@@ -234,24 +234,15 @@ def _read(
 
 def _ours(src: Path, part: str | None) -> list[Converted]:
     """The networks of a model file, a run's folder or a folder of parts."""
-    if src.is_file():
-        model = read_ours(src, part or "net")
-        if part is None:
-            model = dataclasses.replace(model, name=usual_name(model.family))
-        return [model]
-    found = []
-    for name in (part,) if part else PARTS:
-        try:
-            found.append(read_ours(find_model(src, part=name), name))
-        except UserError:
-            if part:
-                raise
-    if not found:
-        raise UserError(
-            f"the folder {src} holds no model: expected a run that has saved a "
-            f"snapshot, or {', '.join(f'{p}.safetensors' for p in PARTS[:3])}."
-        )
-    return found
+    if src.is_dir():
+        if part is not None:
+            return [read_ours(find_model(src, part=part), part)]
+        if parts := find_parts(src):
+            return [read_ours(file, name) for name, file in parts.items()]
+    model = read_ours(find_model(src), part or "net")
+    if part is None:
+        model = dataclasses.replace(model, name=usual_name(model.family))
+    return [model]
 
 
 def usual_name(family: str) -> str:
