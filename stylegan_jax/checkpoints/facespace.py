@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 
@@ -24,16 +21,6 @@ class FaceSpaceEncoder(Network):
     """
 
     MODULE = Encoder
-
-    def __init__(
-        self,
-        module: Encoder,
-        variables: Mapping[str, Any],
-        *,
-        metadata: Mapping[str, Any] | None = None,
-    ):
-        super().__init__(module, variables, metadata=metadata)
-        self._apply = jax.jit(module.apply)
 
     @staticmethod
     def example(module: Encoder) -> tuple[jax.ShapeDtypeStruct, ...]:

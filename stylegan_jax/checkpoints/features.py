@@ -243,16 +243,6 @@ class LPIPSDistance(Network):
 
     MODULE = features.LPIPS
 
-    def __init__(
-        self,
-        module: features.LPIPS,
-        variables: Mapping[str, Any],
-        *,
-        metadata: Mapping[str, Any] | None = None,
-    ):
-        super().__init__(module, variables, metadata=metadata)
-        self._apply = jax.jit(module.apply)
-
     @staticmethod
     def example(module: features.LPIPS) -> tuple[jax.ShapeDtypeStruct, ...]:
         """The shapes of two small pictures."""

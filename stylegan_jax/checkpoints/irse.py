@@ -33,13 +33,9 @@ class IRSEFeatures(Network):
     ):
         super().__init__(module, variables, metadata=metadata)
 
-        def embed(variables: Any, x: jax.Array) -> Any:
-            return module.apply(variables, x)
-
         def embed_aligned(variables: Any, x: jax.Array) -> Any:
             return module.apply(variables, crop_aligned(x, module.input_size))
 
-        self._embed = jax.jit(embed)
         self._embed_aligned = jax.jit(embed_aligned)
 
     @staticmethod
@@ -63,7 +59,7 @@ class IRSEFeatures(Network):
         x = check_pictures(x)
         side = self.module.input_size
         check_array(x, "x", ("N", side, side, 3))
-        return {"embedding": self._embed(self.variables, x)}
+        return {"embedding": self._apply(self.variables, x)}
 
     def aligned(self, x: jax.Array) -> dict[str, jax.Array]:
         """Embeds pictures that are aligned as FFHQ, after cutting the faces out.

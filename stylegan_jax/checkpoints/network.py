@@ -41,6 +41,8 @@ class Network:
         self.module = module
         self.variables = variables
         self.metadata = dict(metadata or {})
+        # Compiles when it is called and not before.
+        self._apply = jax.jit(module.apply)
 
     @staticmethod
     def example(module: Any) -> tuple[jax.ShapeDtypeStruct, ...]:

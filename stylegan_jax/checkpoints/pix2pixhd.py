@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -22,21 +21,7 @@ from stylegan_jax.models.pix2pixhd import (
 LEAST_SIDE = 4
 
 
-class _Compiled(Network):
-    """A network whose module is compiled once, for inference."""
-
-    def __init__(
-        self,
-        module: Any,
-        variables: Mapping[str, Any],
-        *,
-        metadata: Mapping[str, Any] | None = None,
-    ):
-        super().__init__(module, variables, metadata=metadata)
-        self._apply = jax.jit(module.apply)
-
-
-class _Translator(_Compiled):
+class _Translator(Network):
     """A generator: picture (or labels and edges) in, picture out."""
 
     @staticmethod
@@ -85,7 +70,7 @@ class Pix2PixHDLocal(_Translator):
     MODULE = LocalEnhancer
 
 
-class Pix2PixHDDiscriminator(_Compiled):
+class Pix2PixHDDiscriminator(Network):
     """A multiscale discriminator with its weights.
 
     Attributes:
@@ -120,7 +105,7 @@ class Pix2PixHDDiscriminator(_Compiled):
         return self._apply(self.variables, x)
 
 
-class Pix2PixHDEncoder(_Compiled):
+class Pix2PixHDEncoder(Network):
     """An instance encoder with its weights.
 
     Attributes:

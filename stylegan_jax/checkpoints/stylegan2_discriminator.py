@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import flax.linen as nn
 import jax
@@ -25,16 +24,6 @@ class StyleGAN2Discriminator(Network):
     """
 
     MODULE: ClassVar[type[nn.Module]] = Discriminator
-
-    def __init__(
-        self,
-        module: Discriminator,
-        variables: Mapping[str, Any],
-        *,
-        metadata: Mapping[str, Any] | None = None,
-    ):
-        super().__init__(module, variables, metadata=metadata)
-        self._apply = jax.jit(module.apply)
 
     @staticmethod
     def example(module: Discriminator) -> tuple[jax.ShapeDtypeStruct, ...]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import click
 
 from stylegan_jax.cli.data_faces import align, curate, frames
 from stylegan_jax.cli.data_pairs import pairs
+from stylegan_jax.cli.sizes import Resolution
 from stylegan_jax.errors import UsageError
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -27,26 +27,6 @@ _CHANNELS = click.option(
 _WORKERS = click.option(
     "--workers", type=click.IntRange(1, 256), help="Threads; one per core if not given."
 )
-
-
-class Resolution(click.ParamType):
-    """A side, or HEIGHTxWIDTH, in pixels."""
-
-    name = "SIZE"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int | tuple[int, int]:
-        """Returns a side or (height, width)."""
-        parts = str(value).lower().split("x")
-        if not all(p.isdecimal() and p.isascii() for p in parts) or len(parts) > 2:
-            self.fail(
-                f"{value!r} is neither a side (256) nor HEIGHTxWIDTH.", param, ctx
-            )
-        sides = [int(part) for part in parts]
-        if not all(1 <= side <= 8192 for side in sides):
-            self.fail(f"{value!r}: sides go from 1 to 8192 pixels.", param, ctx)
-        return sides[0] if len(sides) == 1 else (sides[0], sides[1])
 
 
 @click.group()

@@ -7,25 +7,11 @@ from typing import Any
 
 import click
 
+from stylegan_jax.cli.sizes import Resolution
+
 _EPILOG = """\b
 Example: stylegan-jax data pairs photos/ drawings/ pairs/ --size 256
 """
-
-
-class _Size(click.ParamType):
-    name = "SIZE"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int | tuple[int, int]:
-        """Returns a side or (height, width)."""
-        parts = str(value).lower().split("x")
-        if not all(p.isdecimal() and p.isascii() for p in parts) or len(parts) > 2:
-            self.fail(
-                f"{value!r} is neither a side (256) nor HEIGHTxWIDTH.", param, ctx
-            )
-        sides = [int(part) for part in parts]
-        return sides[0] if len(sides) == 1 else (sides[0], sides[1])
 
 
 @click.command(epilog=_EPILOG)
@@ -34,7 +20,7 @@ class _Size(click.ParamType):
 @click.argument("dst", type=click.Path())
 @click.option(
     "--size",
-    type=_Size(),
+    type=Resolution(),
     help="Side, or HEIGHTxWIDTH, in pixels; without it all pictures must have one.",
 )
 @click.option(

@@ -161,15 +161,16 @@ class Evaluation:
     def __init__(self, run: GanRun, samples: Samples):
         """Describes the real pictures once."""
         self._samples = samples
-        self._swd = None
-        if "swd" in run.config.eval.metrics and run.config.eval.every_kimg > 0:
-            reals = real_pictures(run, min(run.config.eval.num, available(run)))
-            self._swd = SlicedWasserstein(reals["image"], seed=0)
-        self._watch = None
-        if run.config.eval.watch and run.config.eval.every_kimg > 0:
-            num = min(run.config.eval.num, available(run))
-            self._watch = Memorisation(real_pictures(run, num)["image"])
-        self._num = min(run.config.eval.num, available(run))
+        self._swd = self._watch = None
+        config = run.config.eval
+        self._num = min(config.num, available(run))
+        if config.every_kimg <= 0 or not (config.watch or "swd" in config.metrics):
+            return
+        reals = real_pictures(run, self._num)["image"]
+        if "swd" in config.metrics:
+            self._swd = SlicedWasserstein(reals, seed=0)
+        if config.watch:
+            self._watch = Memorisation(reals)
 
     def measure(self, state: GanState) -> dict[str, float]:
         """Measures by name; empty where nothing is measured."""
