@@ -31,6 +31,7 @@ def _what(config: ConfigDict) -> None:
         "labels": False,  # condition the model on the pictures' labels
         "channels": 3,
         "skip_broken": False,
+        "held_out": 0.0,  # share of the pictures that only eval.watch looks at
         "workers": 0,  # processes that decode; 0 for threads
     }
     config.model = {
@@ -80,6 +81,8 @@ def _how(config: ConfigDict) -> None:
         "style_mixing_prob": 0.9,
         "g_reg_interval": 4,
         "d_reg_interval": 16,
+        # Keeps what init.model drew alike alike (Ojha et al. 2021); theirs is 1000.
+        "correspondence_weight": 0.0,
     }
     # What the discriminator's images go through; see training/augmentation.py.
     config.augment = {
@@ -92,7 +95,7 @@ def _how(config: ConfigDict) -> None:
         "kimg": placeholder(float),  # in which p can move by 1; 500, fine-tuning 100
         "ceiling": 0.8,
     }
-    # What is not trained.
+    # What is not trained. FreezeSG is g_mapping, g_affine and g_below together.
     config.freeze = {
         "d_layers": 0,  # of the discriminator, from the image on
         "g_mapping": False,

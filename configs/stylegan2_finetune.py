@@ -16,7 +16,8 @@ def get_config(arg: str = "") -> ConfigDict:
     """Returns the configuration; ``arg`` is "" or "smoke"."""
     config = stylegan2_base.get_config()
     config.init.needed = True
-    config.data.mirror = True
+    # Without some pictures that it never saw, nobody can tell what D knows by heart.
+    config.data.update(mirror=True, held_out=0.1)
     config.augment.mode = "ada"
     config.ema.rampup = 0.0  # the average starts from a trained network
     config.train.total_kimg = 200.0

@@ -7,10 +7,14 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from stylegan_jax.data.dataset import ImageDataset, open_dataset
 from stylegan_jax.errors import UserError
 
 Weighted = list[tuple[ImageDataset, float]]
+# Of the choice of pictures that are held out.
+_SPLIT_SEED = 0
 
 
 def parse_paths(
@@ -84,6 +88,40 @@ def open_mixture(path: str | os.PathLike | Sequence[Any], **options: Any) -> Wei
                 "without labels (data.labels=False)."
             )
     return opened
+
+
+def hold_out(data: Weighted, share: float) -> tuple[Weighted, Weighted]:
+    """Keeps a share of every dataset's pictures from training.
+
+    Which ones depends on their number alone, so that a run goes on with the same after
+    any restart, and runs with other seeds can be compared.
+
+    Args:
+        data: as `open_mixture` returns it.
+        share: from 0 to 1; 0 keeps none back.
+
+    Returns:
+        What is trained on, and what is held out ([] for a share of 0).
+
+    Raises:
+        UserError: a dataset would have nothing on one of the sides.
+    """
+    if share <= 0:
+        return data, []
+    kept: Weighted = []
+    held: Weighted = []
+    for dataset, weight in data:
+        count = round(dataset.num_images * share)
+        if not 0 < count < dataset.num_images:
+            raise UserError(
+                f"holding out {share:g} of the {dataset.num_images} pictures of "
+                f"{dataset.name} leaves nothing on one side: set "
+                "--config.data.held_out=0, or another share."
+            )
+        order = np.random.default_rng(_SPLIT_SEED).permutation(dataset.num_images)
+        held.append((dataset.part(np.sort(order[:count])), weight))
+        kept.append((dataset.part(np.sort(order[count:])), weight))
+    return kept, held
 
 
 def _split(part: str) -> tuple[str, float]:

@@ -1,6 +1,7 @@
 """Whether a generator draws its training pictures again: a watch for small sets.
 
-Two figures without any trained network, from pictures shrunk to 16 pixels:
+Two figures of the generator without any trained network, from pictures shrunk to 16
+pixels:
 
 - ``watch/nearest``: how near a drawn picture is to its nearest training picture, as a
   share of how near a training picture is to its own nearest neighbour (medians). About
@@ -9,9 +10,17 @@ Two figures without any trained network, from pictures shrunk to 16 pixels:
   training pictures are (means). 0 where all pictures are one.
 
 The nearest neighbour of a mirrored picture counts too, since training may mirror.
+
+And one of the discriminator, where pictures are held out:
+
+- ``watch/gap``: r_v of Karras et al. 2020 (StyleGAN2-ADA, section 3), how much better
+  it likes pictures that it learns from than others of their kind. 0 for alike; 1 once
+  it takes new pictures for drawn ones, and so teaches the training set by heart.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -21,6 +30,7 @@ SIDE = 16
 # Below these, pictures are taken for copies, or the generator for collapsed.
 NEAREST = 0.6
 DIVERSITY = 0.5
+GAP = 0.75
 # Pictures compared at a time.
 CHUNK = 512
 
@@ -65,11 +75,40 @@ class Memorisation:
         }
 
 
-def overfitted(figures: dict[str, float]) -> bool:
+def discriminator_gap(*, training: float, held_out: float, drawn: float) -> float:
+    """How far the discriminator knows its pictures by heart (r_v).
+
+    Args:
+        training: mean score of pictures that it learns from.
+        held_out: of pictures of the same kind that it never saw.
+        drawn: of the generator's.
+
+    Returns:
+        (training - held_out) / (training - drawn), within [-1, 1]; 0 where it does not
+        tell drawn pictures from the training's, so that nothing can be said.
+    """
+    scale = training - drawn
+    if scale <= 0:
+        return 0.0
+    return min(max((training - held_out) / scale, -1.0), 1.0)
+
+
+def overfitted(figures: Mapping[str, float]) -> bool:
     """Whether the figures say that the training set is drawn again, or one picture."""
-    return (
-        figures.get("watch/nearest", 1.0) < NEAREST
-        or figures.get("watch/diversity", 1.0) < DIVERSITY
+    return bool(why_overfitted(figures))
+
+
+def why_overfitted(figures: Mapping[str, float]) -> str:
+    """The figures that say so, with their bounds; "" where none does."""
+    bounds = (
+        ("watch/nearest", NEAREST, -1),
+        ("watch/diversity", DIVERSITY, -1),
+        ("watch/gap", GAP, 1),
+    )
+    return ", ".join(
+        f"{name} {figures[name]:.2f} is {'below' if sign < 0 else 'above'} {bound:g}"
+        for name, bound, sign in bounds
+        if name in figures and (figures[name] - bound) * sign > 0
     )
 
 

@@ -16,8 +16,7 @@ from ml_collections import ConfigDict
 
 from stylegan_jax.data import check, toy
 from stylegan_jax.data.augment.color import check_channels
-from stylegan_jax.data.dataset import ImageDataset
-from stylegan_jax.data.mixture import open_mixture
+from stylegan_jax.data.mixture import Weighted, hold_out, open_mixture
 from stylegan_jax.errors import UsageError, UserError
 from stylegan_jax.models.stylegan2 import Discriminator, Generator
 from stylegan_jax.training import presets, spmd
@@ -25,8 +24,6 @@ from stylegan_jax.training.augmentation import Augmentation, make_augmentation
 from stylegan_jax.training.finetune import OWN_FIELDS, Parent, open_parent
 from stylegan_jax.training.freeze import Freeze
 from stylegan_jax.training.gan_steps import GanHyper, Phase, make_phases
-
-Weighted = list[tuple[ImageDataset, float]]
 
 # What XLA may do with float32 operands of matrix products.
 _MATMUL = {
@@ -49,6 +46,7 @@ class GanRun:
         hyper: numbers of the steps.
         rows: order of a global batch over devices and accumulation steps.
         data: weighted datasets.
+        held_out: pictures of the same datasets that are not trained on, perhaps none.
         parent: the networks that it starts from; None for fresh ones.
     """
 
@@ -59,6 +57,7 @@ class GanRun:
     hyper: GanHyper
     rows: np.ndarray
     data: Weighted
+    held_out: Weighted
     parent: Parent | None = None
 
     @property
@@ -118,7 +117,9 @@ def build_run(
         parent = open_parent(config.init.model, fresh_d=config.init.fresh_d)
         config = config.copy_and_resolve_references()
         _settle(config, parent)
-    data = open_data(config, workdir, progress=progress)
+    data, held_out = hold_out(
+        open_data(config, workdir, progress=progress), config.data.held_out
+    )
     height, width, channels = data[0][0].image_shape
     mesh = spmd.make_mesh(devices)
     config = presets.resolve(config, height, width, mesh.size)
@@ -138,6 +139,7 @@ def build_run(
         hyper=make_hyper(config, accumulate),
         rows=make_rows(config, mesh.size, accumulate),
         data=data,
+        held_out=held_out,
         parent=parent,
     )
 
@@ -351,4 +353,29 @@ def make_hyper(config: ConfigDict, accumulate: int) -> GanHyper:
         w_avg_beta=config.model.w_avg_beta,
         augmentation=augmentation_of(config),
         freeze=Freeze(**config.freeze.to_dict()),
+        correspondence_weight=loss.correspondence_weight,
+        correspondence_group=_correspondence_group(config),
     )
+
+
+def _correspondence_group(config: ConfigDict) -> int:
+    """Images that are compared with each other: they already stay together.
+
+    Raises:
+        UsageError: the loss is asked for and the groups, or the parent, are missing.
+    """
+    group = spmd.layout_unit(config.model.mbstd_group_size, config.loss.pl_batch_shrink)
+    if config.loss.correspondence_weight <= 0:
+        return group
+    if config.init.model is None:
+        raise UsageError(
+            "loss.correspondence_weight compares with the generator that a run starts "
+            "from: say which with --config.init.model=FOLDER, or set it to 0."
+        )
+    if group < 3:
+        raise UsageError(
+            f"loss.correspondence_weight compares images in groups of {group}, the "
+            "least common multiple of model.mbstd_group_size and loss.pl_batch_shrink, "
+            "and needs at least 3: set --config.model.mbstd_group_size=4."
+        )
+    return group

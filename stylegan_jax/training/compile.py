@@ -55,6 +55,7 @@ def make_init(run: GanRun) -> Any:
             key,
             augmentation=run.hyper.augmentation,
             nimg=nimg,
+            keep_source=run.hyper.correspondence_weight > 0,
         )
 
     replicated = NamedSharding(run.mesh, spmd.REPLICATED)

@@ -80,6 +80,8 @@ class Parent:
             ),
             "noise": placed(self.g_ema.variables.get("noise", {}), state.noise),
         }
+        if state.source_params:
+            changes["source_params"] = placed(self.g_ema.params, state.source_params)
         if self.d is not None:
             changes["d_params"] = placed(self.d.params, state.d_params)
         return state.replace(**changes)

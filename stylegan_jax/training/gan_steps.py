@@ -16,7 +16,9 @@ import jax.numpy as jnp
 import optax
 
 from stylegan_jax.losses import adversarial, regularisers
+from stylegan_jax.losses.correspondence import cross_domain_correspondence
 from stylegan_jax.models.stylegan2 import Discriminator, Generator
+from stylegan_jax.models.stylegan2.synthesis import SynthesisLayer
 from stylegan_jax.training import optim, rngs, spmd
 from stylegan_jax.training.augmentation import Augmentation
 from stylegan_jax.training.freeze import Freeze
@@ -49,6 +51,9 @@ class GanHyper:
         w_avg_beta: decay of the running mean of w.
         augmentation: what the discriminator's images go through.
         freeze: what is not trained.
+        correspondence_weight: weight of the divergence from the generator that the run
+            began from; 0 leaves it out.
+        correspondence_group: images that it compares with each other.
     """
 
     batch: int
@@ -67,6 +72,8 @@ class GanHyper:
     w_avg_beta: float = 0.995
     augmentation: Augmentation = Augmentation()
     freeze: Freeze = Freeze()
+    correspondence_weight: float = 0.0
+    correspondence_group: int = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,15 +135,23 @@ class GanLosses:
     hyper: GanHyper
 
     def g_main(self, params, state, batch, key):
-        """Non-saturating logistic loss of the generator."""
+        """Non-saturating logistic loss, and the correspondence where asked for."""
         keys = rngs.sample_keys(key, Stream.G_MAIN, state.step, batch["index"])
         label = batch["label"]
         w, w_plus = self._latents(params, state, keys, label)
-        fake = self._draw(params, state, w_plus, keys)
+        keeps = self.hyper.correspondence_weight > 0
+        if keeps:
+            fake, features = self._draw_features(params, state, w_plus, keys)
+        else:
+            fake = self._draw(params, state, w_plus, keys)
         fake = self._augmented(fake, state, keys, Draw.AUGMENT_FAKE)
         logits = self._score(state.d_params, fake, label)
         loss = jnp.mean(adversarial.generator_nonsaturating(logits))
         metrics = {"loss/g_main": loss, "scores/fake": jnp.mean(logits)}
+        if keeps:
+            distance = self._correspondence(features, state, keys, label)
+            metrics["reg/correspondence"] = distance
+            loss += self.hyper.correspondence_weight * distance
         w_mean = jax.lax.stop_gradient(jnp.mean(w, 0))
         return loss, {"metrics": metrics, "w_mean": w_mean}
 
@@ -237,6 +252,29 @@ class GanLosses:
             noise_mode="random",
             noise_keys=rngs.split(keys, Draw.NOISE),
             method="synthesis",
+        )
+
+    def _draw_features(self, params, state, w_plus, keys):
+        """Images, and what every layer but ToRGB gives, the lowest first."""
+        images, kept = self.g.apply(
+            {"params": params, "noise": state.noise},
+            w_plus,
+            noise_mode="random",
+            noise_keys=rngs.split(keys, Draw.NOISE),
+            method="synthesis",
+            capture_intermediates=lambda m, _: isinstance(m, SynthesisLayer),
+            mutable=["intermediates"],
+        )
+        return images, jax.tree.leaves(kept["intermediates"])
+
+    def _correspondence(self, features, state, keys, label):
+        """Divergence from the source generator at the same latents and noise."""
+        _, w_plus = self._latents(state.source_params, state, keys, label)
+        _, source = self._draw_features(state.source_params, state, w_plus, keys)
+        return cross_domain_correspondence(
+            features,
+            jax.lax.stop_gradient(source),
+            self.hyper.correspondence_group,
         )
 
     def _augmented(self, images, state, keys, draw):

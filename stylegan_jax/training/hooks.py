@@ -15,9 +15,9 @@ from stylegan_jax.checkpoints.model_file import save_model
 from stylegan_jax.checkpoints.pictures import image_grid, save_png
 from stylegan_jax.checkpoints.structure import config_of
 from stylegan_jax.checkpoints.stylegan2_generator import StyleGAN2Generator
+from stylegan_jax.data.mixture import Weighted
 from stylegan_jax.data.pipeline import make_stream
-from stylegan_jax.metrics.memorisation import Memorisation, overfitted
-from stylegan_jax.metrics.swd import SlicedWasserstein
+from stylegan_jax.metrics.memorisation import overfitted, why_overfitted
 from stylegan_jax.training.build import GanRun
 from stylegan_jax.training.state import GanState
 
@@ -29,14 +29,17 @@ class Samples:
         """Takes the first pictures of the data for the reals' grid and the labels."""
         self._folder = workdir / "samples"
         self._generator = StyleGAN2Generator(run.g, {})
-        self.reals = real_pictures(run, min(run.config.snapshot.grid, available(run)))
-        self._labels = self.reals["label"] if run.g.c_dim else None
+        num = min(run.config.snapshot.grid, available(run.data))
+        self.reals = real_pictures(run.data, num, run.config.train.seed)
+
+    def labels(self, num: int) -> np.ndarray:
+        """Labels [num, c_dim] of ``num`` pictures, as the data have them."""
+        labels = self.reals["label"]
+        return np.resize(labels, (num, labels.shape[1]))
 
     def draw(self, state: GanState, num: int, first_seed: int = 0) -> np.ndarray:
         """Pictures [num, H, W, C] uint8 of the averaged generator, seeds in a row."""
-        labels = None
-        if self._labels is not None:
-            labels = np.resize(self._labels, (num, self._labels.shape[1]))
+        labels = self.labels(num) if self._generator.module.c_dim else None
         generator = self._generator.replace(local(state.g_ema_variables()))
         return generator.images(range(first_seed, first_seed + num), labels=labels)
 
@@ -101,6 +104,21 @@ class Snapshots:
         self._note_watch(kimg, nimg, measured)
         self._remove_old()
 
+    def warning(self, measured: Mapping[str, float] | None) -> str | None:
+        """What a person should know once the training set is learnt by heart."""
+        if not measured or not overfitted(measured):
+            return None
+        good = last_good(self._folder)
+        before = (
+            f"g_ema-{good:06d}.safetensors is the newest snapshot from before"
+            if good is not None
+            else "no snapshot is from before"
+        )
+        return (
+            "The training set is being learnt by heart "
+            f"({why_overfitted(measured)}): {before}, see models/watch.json."
+        )
+
     def _provenance(self, nimg, measured):
         parent = self._run.parent
         return {
@@ -112,13 +130,21 @@ class Snapshots:
         }
 
     def _note_best(self, kimg: int, measured: Mapping[str, float] | None) -> None:
+        """The best is the nearest to the pictures of those that are no copies of them.
+
+        A generator that draws the training set again is the nearest of all: such a
+        snapshot only counts while there is no other.
+        """
         if not measured or "swd/mean" not in measured:
             return
         path = self._folder / "best.json"
         best = json.loads(path.read_text()) if path.exists() else {}
-        value = measured["swd/mean"]
-        if kimg == best.get("kimg") or value <= best.get("value", float("inf")):
+        value, copies = measured["swd/mean"], overfitted(measured)
+        rank = (copies, value)
+        known = (best.get("overfitted", False), best.get("value", float("inf")))
+        if kimg == best.get("kimg") or not best or rank <= known:
             document = {"kimg": kimg, "metric": "swd/mean", "value": value}
+            document |= {"overfitted": True} if copies else {}
             write_text(path, json.dumps(document) + "\n")
 
     def _note_watch(
@@ -132,7 +158,7 @@ class Snapshots:
         known = json.loads(path.read_text()) if path.exists() else []
         entry = {
             "kimg": kimg,
-            "epochs": nimg / available(self._run),
+            "epochs": nimg / available(self._run.data),
             **figures,
             "overfitted": overfitted(figures),
         }
@@ -143,43 +169,37 @@ class Snapshots:
     def _remove_old(self) -> None:
         if self._keep <= 0:
             return
-        path = self._folder / "best.json"
-        best = json.loads(path.read_text())["kimg"] if path.exists() else None
+        kept = {self._kimg_of("best.json"), last_good(self._folder)}
         kimgs = sorted(
             int(p.stem.split("-")[1]) for p in self._folder.glob("g_ema-*.safetensors")
         )
         for kimg in kimgs[: -self._keep]:
-            if kimg != best:
+            if kimg not in kept:
                 for part in ("g_ema", "g", "d"):
                     name = f"{part}-{kimg:06d}.safetensors"
                     (self._folder / name).unlink(missing_ok=True)
 
+    def _kimg_of(self, name: str) -> int | None:
+        path = self._folder / name
+        return json.loads(path.read_text())["kimg"] if path.exists() else None
 
-class Evaluation:
-    """Measures during training: sliced Wasserstein distance, the overfit watch."""
 
-    def __init__(self, run: GanRun, samples: Samples):
-        """Describes the real pictures once."""
-        self._samples = samples
-        self._swd = self._watch = None
-        config = run.config.eval
-        self._num = min(config.num, available(run))
-        if config.every_kimg <= 0 or not (config.watch or "swd" in config.metrics):
-            return
-        reals = real_pictures(run, self._num)["image"]
-        if "swd" in config.metrics:
-            self._swd = SlicedWasserstein(reals, seed=0)
-        if config.watch:
-            self._watch = Memorisation(reals)
+def last_good(models: Path) -> int | None:
+    """Kimg of the newest snapshot from before the training set was learnt by heart.
 
-    def measure(self, state: GanState) -> dict[str, float]:
-        """Measures by name; empty where nothing is measured."""
-        if self._swd is None and self._watch is None:
-            return {}
-        # Seeds far from the grids', so that what is measured is not what is shown.
-        fakes = self._samples.draw(state, self._num, first_seed=1_000_000)
-        figures = self._swd(fakes) if self._swd is not None else {}
-        return {**figures, **(self._watch(fakes) if self._watch is not None else {})}
+    Args:
+        models: a run's ``models/``.
+
+    Returns:
+        None where nothing is watched, or already the first snapshot was too late.
+    """
+    path = models / "watch.json"
+    good = None
+    for entry in json.loads(path.read_text()) if path.exists() else []:
+        if entry["overfitted"]:
+            break
+        good = entry["kimg"]
+    return good
 
 
 def local(tree: Any) -> Any:
@@ -192,13 +212,12 @@ def viewable(grid: np.ndarray) -> np.ndarray:
     return grid if grid.shape[2] <= 4 else grid[:, :, :3]
 
 
-def available(run: GanRun) -> int:
+def available(data: Weighted) -> int:
     """Number of pictures in the data, without their mirror images."""
-    return sum(data.num_images for data, _ in run.data)
+    return sum(dataset.num_images for dataset, _ in data)
 
 
-def real_pictures(run: GanRun, num: int) -> dict[str, np.ndarray]:
+def real_pictures(data: Weighted, num: int, seed: int) -> dict[str, np.ndarray]:
     """The first ``num`` samples of a stream of their own: image and label."""
-    seed = run.config.train.seed
-    with make_stream(run.data, batch=num, seed=seed, workers=0) as stream:
+    with make_stream(data, batch=num, seed=seed, workers=0) as stream:
         return next(stream)

@@ -22,9 +22,10 @@ from stylegan_jax.errors import UserError
 from stylegan_jax.training import compile as compiling
 from stylegan_jax.training import lock, spmd
 from stylegan_jax.training.build import GanRun, build_run
+from stylegan_jax.training.evaluation import Evaluation
 from stylegan_jax.training.experiment import to_plain
 from stylegan_jax.training.figures import Figures
-from stylegan_jax.training.hooks import Evaluation, Samples, Snapshots
+from stylegan_jax.training.hooks import Samples, Snapshots, available
 from stylegan_jax.training.interrupt import StopSignal
 from stylegan_jax.training.progress import Progress
 from stylegan_jax.training.schedule import Every
@@ -161,8 +162,8 @@ class _Loop:
             self._samples = Samples(run, workdir)
             self._snapshots = Snapshots(run, workdir, "stylegan-jax train")
             self._evaluation = Evaluation(run, self._samples)
-        self._warned = False
-        self._pictures = sum(data.num_images for data, _ in run.data)
+        self._warned: set[str] = set()
+        self._pictures = available(run.data)
         self._last_tick = (time.monotonic(), clock.nimg)
 
     def run(self, state: GanState, key: jax.Array, stop: StopSignal) -> Outcome:
@@ -252,13 +253,16 @@ class _Loop:
             **measured,
         }
         self._stats.write(figures)
-        warning = self._run.hyper.augmentation.warning(figures.get("augment/p", 0.0))
-        if warning and not self._warned:
-            self._progress.say(warning)
-            self._warned = True
+        self._warn(self._run.hyper.augmentation.warning(figures.get("augment/p", 0.0)))
         if clock.began:
             self._progress.tick(figures)
         return measured
+
+    def _warn(self, text: str | None) -> None:
+        """Says what begins alike only once: the figures in it move on."""
+        if text and text[:30] not in self._warned:
+            self._progress.say(text)
+            self._warned.add(text[:30])
 
     def _take_snapshot(self, state: GanState, measured: dict[str, float]) -> None:
         clock = self._clock
@@ -268,6 +272,7 @@ class _Loop:
             self._stats.picture(clock.step, "fakes", grid)
             last = clock.nimg >= self._total
             self._snapshots.write(state, clock.nimg, measured, last=last)
+            self._warn(self._snapshots.warning(measured))
         self._save(state)
         # Grids and files are no training: they do not count in the next tick's rate.
         self._last_tick = (time.monotonic(), clock.nimg)
@@ -299,11 +304,13 @@ def _introduce(run: GanRun, progress: Progress) -> None:
     state = compiling.abstract_state(run)
     g = parameter_overview.count_parameters(state.g_params)
     d = parameter_overview.count_parameters(state.d_params)
-    pictures = sum(data.num_images for data, _ in run.data)
+    pictures = f"{available(run.data)} pictures"
+    if run.held_out:
+        pictures += f" ({available(run.held_out)} more held out)"
     height, width, _ = run.g.image_shape
     device = run.mesh.devices.flat[0]
     progress.say(
-        f"{pictures} pictures of {height}x{width}; generator {g / 1e6:.2f} M, "
+        f"{pictures} of {height}x{width}; generator {g / 1e6:.2f} M, "
         f"discriminator {d / 1e6:.2f} M parameters; batch {run.hyper.batch} on "
         f"{run.mesh.size} {device.device_kind} device(s) in "
         f"{jax.process_count()} process(es)"

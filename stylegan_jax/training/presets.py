@@ -212,6 +212,7 @@ _ABOVE_ZERO = {
 _NOT_NEGATIVE = {
     "loss.r1_gamma",
     "loss.pl_weight",
+    "loss.correspondence_weight",
     "ema.kimg",
     "ema.rampup",
     "eval.every_kimg",
@@ -223,7 +224,12 @@ _NOT_NEGATIVE = {
     "model.low_precision_blocks",
     "train.seed",
 }
-_SHARES = {"loss.style_mixing_prob", "loss.pl_decay", "model.w_avg_beta"}
+_SHARES = {
+    "data.held_out",
+    "loss.style_mixing_prob",
+    "loss.pl_decay",
+    "model.w_avg_beta",
+}
 _CHOICES = {
     "train.precision": PRECISIONS,
     "model.g_architecture": synthesis.ARCHITECTURES,

@@ -7,7 +7,7 @@ import sys
 from tqdm import tqdm
 
 # Figures that are rare and worth a line above the bar.
-LINE_NAMES = ("swd/mean", "watch/nearest", "watch/diversity")
+LINE_NAMES = ("swd/mean", "watch/nearest", "watch/diversity", "watch/gap")
 
 
 class Progress:

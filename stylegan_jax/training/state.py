@@ -28,6 +28,8 @@ class GanState(flax.struct.PyTreeNode):
         noise: constant noise maps; drawn once and never trained.
         pl_mean: float32 scalar, running mean of the path lengths.
         augment: what of the discriminator's augmentation moves.
+        source_params: the generator that the run began from, where a loss compares
+            with it; else empty. Kept here, so that going on needs no other file.
     """
 
     step: jax.Array
@@ -41,6 +43,7 @@ class GanState(flax.struct.PyTreeNode):
     noise: Params
     pl_mean: jax.Array
     augment: AugmentState
+    source_params: Params
 
     def g_ema_variables(self) -> dict:
         """Variables of the averaged generator."""
@@ -64,6 +67,7 @@ def init_state(
     *,
     augmentation: Augmentation,
     nimg: int = 0,
+    keep_source: bool = False,
 ) -> GanState:
     """Draws fresh networks and empty optimisers.
 
@@ -75,6 +79,7 @@ def init_state(
         key: the run's root key.
         augmentation: of the discriminator's images.
         nimg: images that count as already seen (``init.resume_kimg``).
+        keep_source: whether the state keeps the generator that the run begins from.
     """
     z = jnp.zeros((1, g.z_dim))
     g_label = jnp.zeros((1, g.c_dim))
@@ -95,4 +100,5 @@ def init_state(
         noise=g_variables.get("noise", {}),
         pl_mean=jnp.zeros((), jnp.float32),
         augment=augmentation.init(),
+        source_params=jax.tree.map(jnp.copy, g_params) if keep_source else {},
     )

@@ -4,7 +4,13 @@ import pytest
 from stylegan_jax.data import toy
 from stylegan_jax.data.dataset import open_dataset
 from stylegan_jax.errors import UserError
-from stylegan_jax.metrics.memorisation import Memorisation, overfitted, small
+from stylegan_jax.metrics.memorisation import (
+    Memorisation,
+    discriminator_gap,
+    overfitted,
+    small,
+    why_overfitted,
+)
 
 
 @pytest.fixture(scope="module")
@@ -60,3 +66,23 @@ def test_sets_that_cannot_be_watched():
         Memorisation(one)
     with pytest.raises(UserError, match="equal"):
         Memorisation(np.repeat(one, 3, axis=0))
+
+
+@pytest.mark.parametrize(
+    "held_out, gap",
+    [(2.0, 0.0), (-1.0, 1.0), (0.5, 0.5), (9.0, -1.0), (-9.0, 1.0)],
+)
+def test_the_gap_is_where_new_pictures_stand_between_known_and_drawn(held_out, gap):
+    found = discriminator_gap(training=2.0, held_out=held_out, drawn=-1.0)
+    assert found == pytest.approx(gap)
+
+
+def test_no_gap_is_read_from_a_discriminator_that_tells_nothing():
+    assert discriminator_gap(training=0.1, held_out=-3.0, drawn=0.2) == 0.0
+
+
+def test_the_reason_names_every_figure_beyond_its_bound():
+    figures = {"watch/nearest": 0.9, "watch/diversity": 0.2, "watch/gap": 0.8}
+    said = "watch/diversity 0.20 is below 0.5, watch/gap 0.80 is above 0.75"
+    assert why_overfitted(figures) == said
+    assert not overfitted({"watch/gap": 0.1, "watch/nearest": 0.8})

@@ -131,10 +131,67 @@ def test_snapshots_are_watched_and_light(parent, comic, tmp_path):
     finetune(parent, comic, tmp_path, *words)
     watched = json.loads((tmp_path / "models" / "watch.json").read_text())
     assert [entry["kimg"] for entry in watched] == [1]
-    assert watched[0]["epochs"] == 1008 / 24
+    assert watched[0]["epochs"] == 1008 / 22  # two are held out
     assert {"watch/nearest", "watch/diversity", "overfitted"} <= set(watched[0])
     names = {p.name.split("-")[0] for p in (tmp_path / "models").glob("*-000001.*")}
     assert names == {"g_ema", "g", "d"}  # the last one has all
+
+
+def test_held_out_pictures_show_the_discriminators_gap(parent, comic, tmp_path, capsys):
+    words = ("eval.every_kimg=0.016", "eval.num=16", "data.held_out=0.25")
+    config = [f"--config.data.path={comic}", f"--config.init.model={parent}", *SHORT]
+    config = load_config(
+        "stylegan2_finetune", [*config, *(f"--config.{w}" for w in words)]
+    )
+    train(config, tmp_path, devices=ONE)
+    ticks = [json.loads(s) for s in (tmp_path / "stats.jsonl").read_text().splitlines()]
+    gaps = [t["watch/gap"] for t in ticks if "watch/gap" in t]
+    assert gaps and all(-1 <= gap <= 1 for gap in gaps)
+    assert "18 pictures (6 more held out) of 16x16" in capsys.readouterr().err
+    assert ticks[-1]["epochs"] == ticks[-1]["nimg"] / 18
+
+
+def test_p_rises_on_a_tiny_set_and_stops_at_its_ceiling(parent, comic, tmp_path):
+    """Wired through: scores of the run's own discriminator move the run's own p."""
+    words = ("augment.kimg=0.2", "augment.ceiling=0.3", "train.total_kimg=0.512")
+    words += ("freeze.g_mapping=true", "train.g_learning_rate=1e-9", "data.held_out=0")
+    # The generator stands still, so the discriminator soon knows its 24 pictures.
+    words += ("loss.r1_gamma=0.01", "train.d_learning_rate=0.01", "eval.watch=false")
+    finetune(parent, comic, tmp_path, *words)
+    ticks = [json.loads(s) for s in (tmp_path / "stats.jsonl").read_text().splitlines()]
+    p = [t["augment/p"] for t in ticks if "augment/p" in t]
+    assert p[0] < 0.1
+    assert max(p) == pytest.approx(0.3, abs=1e-6)
+    assert max(p) <= 0.3 + 1e-6
+
+
+def test_correspondence_keeps_its_source_in_the_run(parent, comic, tmp_path):
+    outcome = finetune(parent, comic, tmp_path, "loss.correspondence_weight=1000")
+    source = flatten({"params": jax.device_get(outcome.state.source_params)})
+    before = params(parent, "g_ema")
+    assert source
+    for name, value in source.items():
+        np.testing.assert_array_equal(value, before[name])
+    lines = (tmp_path / "stats.jsonl").read_text().splitlines()
+    assert json.loads(lines[-1])["reg/correspondence"] > 0
+
+
+@pytest.mark.slow  # three runs; goes on from the parent that the checkpoint holds
+def test_correspondence_goes_on_exactly(parent, comic, tmp_path):
+    words = ("loss.correspondence_weight=1000", "train.total_kimg=0.048")
+    whole = finetune(parent, comic, tmp_path / "whole", *words)
+    finetune(parent, comic, tmp_path / "halves", words[0], "train.total_kimg=0.024")
+    halves = finetune(parent, comic, tmp_path / "halves", *words)
+    a, b = jax.device_get((whole.state, halves.state))
+    jax.tree.map(np.testing.assert_array_equal, a, b)
+
+
+def test_correspondence_needs_a_source_and_groups(tiny, parent, comic, tmp_path):
+    with pytest.raises(UsageError, match="starts from"):
+        train(tiny("loss.correspondence_weight=1"), tmp_path, devices=ONE)
+    with pytest.raises(UsageError, match="groups of 2, .* at least 3"):
+        words = ("loss.correspondence_weight=1", "model.mbstd_group_size=2")
+        finetune(parent, comic, tmp_path, *words)
 
 
 def test_a_damaged_generator_is_not_replaced_by_the_averaged_one(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import jax
 import pytest
 
 from stylegan_jax.errors import UsageError
+from stylegan_jax.training import compile as compiling
 from stylegan_jax.training.build import build_run
-from stylegan_jax.training.hooks import Samples
+from stylegan_jax.training.hooks import Samples, Snapshots, last_good
 
 
 @pytest.fixture
@@ -33,3 +36,48 @@ def test_unknown_metrics(make, tmp_path, text, named):
         make(f"eval.metrics={text}")
     said = f"eval.metrics has {named}: while training, choose from swd."
     assert said in str(caught.value)
+
+
+def write_watch(folder, flags):
+    folder.mkdir(exist_ok=True)
+    entries = [{"kimg": k, "overfitted": bad} for k, bad in enumerate(flags)]
+    (folder / "watch.json").write_text(json.dumps(entries))
+
+
+def test_the_last_good_snapshot_is_before_the_first_bad_one(tmp_path):
+    assert last_good(tmp_path) is None
+    write_watch(tmp_path, [False, False, True, False])
+    assert last_good(tmp_path) == 1
+    write_watch(tmp_path, [True, False])
+    assert last_good(tmp_path) is None
+
+
+GOOD, COPIES = {"watch/nearest": 1.0}, {"watch/nearest": 0.1}
+
+
+def test_copies_are_not_the_best_and_the_last_good_snapshot_is_kept(make, tmp_path):
+    run = make("snapshot.keep=1", "snapshot.parts=g_ema")
+    key = compiling.root_key(run, 0)
+    state = compiling.make_init(run)(key)
+    snapshots = Snapshots(run, tmp_path, "test")
+    measured = [(9.0, GOOD), (5.0, GOOD), (6.0, GOOD), (1.0, COPIES), (0.5, COPIES)]
+    for kimg, (swd, watch) in enumerate(measured):
+        figures = {"swd/mean": swd, **watch}
+        snapshots.write(state, kimg * 1000, figures, last=False)
+    models = tmp_path / "models"
+    assert json.loads((models / "best.json").read_text())["kimg"] == 1
+    kept = sorted(int(p.stem.split("-")[1]) for p in models.glob("g_ema-*"))
+    assert kept == [1, 2, 4]
+    said = snapshots.warning({"swd/mean": 0.5, **COPIES})
+    assert "g_ema-000002.safetensors is the newest snapshot from before" in said
+    assert snapshots.warning({"swd/mean": 0.5, **GOOD}) is None
+
+
+def test_of_copies_alone_the_nearest_is_the_best(make, tmp_path):
+    run = make("snapshot.parts=g_ema")
+    state = compiling.make_init(run)(compiling.root_key(run, 0))
+    snapshots = Snapshots(run, tmp_path, "test")
+    for kimg, swd in enumerate((3.0, 2.0)):
+        figures = {"swd/mean": swd, **COPIES}
+        snapshots.write(state, kimg * 1000, figures, last=False)
+    assert json.loads((tmp_path / "models" / "best.json").read_text())["kimg"] == 1

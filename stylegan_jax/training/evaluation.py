@@ -1,0 +1,88 @@
+"""Measures during training: sliced Wasserstein distance, the overfit watch."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from stylegan_jax.metrics.memorisation import Memorisation, discriminator_gap
+from stylegan_jax.metrics.swd import SlicedWasserstein
+from stylegan_jax.training.build import GanRun
+from stylegan_jax.training.gan_steps import to_model_range
+from stylegan_jax.training.hooks import Samples, available, local, real_pictures
+from stylegan_jax.training.state import GanState
+from stylegan_jax.types import Params
+
+# Pictures that the discriminator scores at a time, in whole groups.
+_AT_A_TIME = 32
+
+
+class Evaluation:
+    """What is measured of the averaged generator, and of the discriminator."""
+
+    def __init__(self, run: GanRun, samples: Samples):
+        """Describes the real pictures once."""
+        self._samples = samples
+        self._swd = self._watch = self._scores = None
+        config, seed = run.config.eval, run.config.train.seed
+        self._num = min(config.num, available(run.data))
+        if config.every_kimg <= 0 or not (config.watch or "swd" in config.metrics):
+            return
+        reals = real_pictures(run.data, self._num, seed)
+        if "swd" in config.metrics:
+            self._swd = SlicedWasserstein(reals["image"], seed=0)
+        if config.watch:
+            self._watch = Memorisation(reals["image"])
+            if run.held_out:
+                held_out = real_pictures(run.held_out, available(run.held_out), seed)
+                self._scores = _Scores(run, reals, held_out)
+
+    def measure(self, state: GanState) -> dict[str, float]:
+        """Measures by name; empty where nothing is measured."""
+        if self._swd is None and self._watch is None:
+            return {}
+        # Seeds far from the grids', so that what is measured is not what is shown.
+        fakes = self._samples.draw(state, self._num, first_seed=1_000_000)
+        figures = self._swd(fakes) if self._swd is not None else {}
+        if self._watch is not None:
+            figures = {**figures, **self._watch(fakes)}
+        if self._scores is not None:
+            figures["watch/gap"] = self._scores.gap(
+                state, fakes, self._samples.labels(self._num)
+            )
+        return figures
+
+
+class _Scores:
+    """The discriminator's opinion of pictures that it learns from, and of others."""
+
+    def __init__(
+        self,
+        run: GanRun,
+        reals: dict[str, np.ndarray],
+        held_out: dict[str, np.ndarray],
+    ):
+        self._score = jax.jit(run.d.apply)
+        group = run.d.mbstd_group_size
+        self._batch = -(-_AT_A_TIME // group) * group
+        self._reals, self._held_out = reals, held_out
+
+    def gap(self, state: GanState, fakes: np.ndarray, labels: np.ndarray) -> float:
+        """``discriminator_gap`` of the mean scores, nothing augmented."""
+        params, known, new = local(state.d_params), self._reals, self._held_out
+        return discriminator_gap(
+            training=self._mean(params, known["image"], known["label"]),
+            held_out=self._mean(params, new["image"], new["label"]),
+            drawn=self._mean(params, fakes, labels),
+        )
+
+    def _mean(self, params: Params, images: np.ndarray, labels: np.ndarray) -> float:
+        scores = []
+        for start in range(0, len(images), self._batch):
+            # The last groups are filled up from the first pictures: one shape compiles.
+            rows = np.arange(start, start + self._batch) % len(images)
+            x = to_model_range(jnp.asarray(images[rows]))
+            found = self._score({"params": params}, x, labels[rows])
+            scores.append(np.asarray(found)[: len(images) - start])
+        return float(np.mean(np.concatenate(scores), dtype=np.float64))
