@@ -66,7 +66,8 @@ class TrainingCheckpoints:
                 ``ShapeDtypeStruct`` with shardings) say where arrays go.
 
         Raises:
-            UserError: if the checkpoint holds another structure or other shapes.
+            UserError: if the checkpoint holds another structure or other shapes, or is
+                an earlier version's.
         """
         # Compared before anything is read: orbax would fail half-way through.
         saved = self._manager.restore(
@@ -86,7 +87,17 @@ class TrainingCheckpoints:
             )
         abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
         args = ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
-        return self._manager.restore(step, args=args)["state"]
+        try:
+            return self._manager.restore(step, args=args)["state"]
+        except ValueError as error:
+            if "tree structures do not match" not in str(error):
+                raise
+            # The arrays agree, see above: a part that is empty here is absent there.
+            raise UserError(
+                f"The checkpoint {self._folder / str(step)} was written by an earlier "
+                "version of this program: finish the run with that version, or begin "
+                "another --workdir from its networks with --config.init.model."
+            ) from error
 
     def wait(self) -> None:
         """Waits until everything is on disk; raises what went wrong meanwhile."""

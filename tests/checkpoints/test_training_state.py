@@ -193,3 +193,11 @@ def test_killed_while_writing(opened, tmp_path):
     assert opened().latest() == 2
     same_bits(checkpoints.restore(2, like), {"x": np.ones(8)})
     assert {p.name for p in folder.iterdir()} == {"1", "2"}
+
+
+def test_an_earlier_version_s_tree_is_a_sentence(opened):
+    checkpoints = opened()
+    checkpoints.save(1, tree(), DOCUMENT)
+    checkpoints.wait()
+    with pytest.raises(UserError, match="earlier version.*init.model"):
+        checkpoints.restore(1, {**tree(), "source_params": {}})
