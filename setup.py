@@ -55,6 +55,8 @@ EXTRAS = {
     "torch": ["torch>=2.6,<3"],
     # The prebuilt wheel of dlib: it is imported as `dlib`.
     "faces": ["dlib-bin>=20.0,<21"],
+    # Choosing pictures by texts, with weights that the user has.
+    "clip": ["transformers>=5.23,<6", "torch>=2.6,<3"],
     # Films: MP4 out, video frames in.
     "video": ["av>=18.1,<19"],
     # rosinality's datasets.

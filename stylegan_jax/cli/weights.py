@@ -40,10 +40,10 @@ def list_weights(as_json: bool) -> None:
         click.echo(json.dumps({"cache": str(weights_dir()), "weights": rows}))
         return
     for row in rows:
-        click.echo(f"{row['name']:<22}{row['state']:<9}{row['purpose']}")
-        click.echo(f"{'':<31}licence: {row['licence']}")
+        click.echo(f"{row['name']:<26}{row['state']:<9}{row['purpose']}")
+        click.echo(f"{'':<35}licence: {row['licence']}")
         if row["state"] != "there":
-            click.echo(f"{'':<31}{row['command']}")
+            click.echo(f"{'':<35}{row['command']}")
     click.echo(f"kept in {weights_dir()}")
 
 

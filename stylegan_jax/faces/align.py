@@ -18,19 +18,18 @@ from stylegan_jax.data.prepare import MAX_SIDE
 from stylegan_jax.errors import UsageError, UserError, printable
 from stylegan_jax.faces import quad as quads
 from stylegan_jax.faces.crop import Outside, crop_square
-from stylegan_jax.faces.landmarks import (
-    THRESHOLD,
-    DlibFinder,
-    Face,
-    FileFinder,
-    Finder,
-)
+from stylegan_jax.faces.detectors import CNN_WEIGHTS, THRESHOLD, DlibFinder, at_hand
+from stylegan_jax.faces.landmarks import Face, FileFinder, Finder
 from stylegan_jax.faces.names import check_names
 from stylegan_jax.faces.processes import process_map
 from stylegan_jax.faces.records import Records
 
 # A square with a smaller share of the crop's pixels counts as enlarged.
 UPSCALED = 0.9
+_NO_CNN = (
+    "faces in profile, bowed or behind hair are not looked for without dlib's second "
+    f"detector: run stylegan-jax weights get {CNN_WEIGHTS}, then this command again"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +41,8 @@ class Settings:
         mode: a key of `quad.MODES`.
         face: ``largest``, ``all``, or an index from 0 (the largest) on.
         landmarks: ``dlib``, or a file that `landmarks.FileFinder` reads.
-        threshold: of dlib's detector.
+        threshold: of dlib's detectors.
+        detector: one of `detectors.DETECTORS`.
     """
 
     size: int = 1024
@@ -50,6 +50,7 @@ class Settings:
     face: str = "largest"
     landmarks: str = "dlib"
     threshold: float = THRESHOLD
+    detector: str = "auto"
 
     def check(self) -> None:
         """Raises `UsageError` for a value that there is not."""
@@ -64,14 +65,24 @@ class Settings:
             raise UsageError(
                 f"face is {self.face!r}: give largest, all, or an index from 0 on."
             )
+        at_hand(self.detector)
 
     def to_json(self) -> dict[str, Any]:
         """What ``align.json`` keeps; a landmarks file counts entry by entry."""
         found = dataclasses.asdict(self)
         if self.landmarks != "dlib":
             # Where the file lies does not matter; see `FileFinder.stamp`.
-            found["landmarks"], found["threshold"] = "file", None
+            found |= {"landmarks": "file", "threshold": None, "detector": None}
         return found
+
+    @property
+    def every(self) -> bool:
+        """Whether faces besides the largest count."""
+        return self.face != "largest"
+
+    def finder(self) -> DlibFinder:
+        """The finder with these settings; see there for what it raises."""
+        return DlibFinder(self.threshold, detector=self.detector, every=self.every)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,6 +99,7 @@ class Aligned:
         incomplete: photo with crops of some faces, but not of others → the reason.
         unused: names in the landmarks file that the source does not have.
         upscaled: crops of squares that had notably fewer pixels in the photo.
+        note: what was not looked for, and how it would be; None where nothing.
     """
 
     path: str
@@ -99,6 +111,7 @@ class Aligned:
     incomplete: dict[str, str]
     unused: list[str]
     upscaled: int
+    note: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Returns plain dicts and lists for `json.dumps`."""
@@ -140,24 +153,32 @@ def align(
     outputs = output_stems(list(source.names))
     _check_destination(src, dst)
     given = None if settings.landmarks == "dlib" else FileFinder(settings.landmarks)
-    stamps = [_stamp(source, index, given) for index in range(len(source))]
+    asked = at_hand(settings.detector) if given is None else ()
+    stamps = [_stamp(source, i, given) for i in range(len(source))]
     records = Records(dst, settings.to_json(), overwrite=overwrite)
     names = source.names
-    todo = [i for i in range(len(source)) if not records.done(names[i], stamps[i])]
+    looked = _looked(settings, asked)
+    todo = [
+        i
+        for i in range(len(source))
+        if not any(records.done(names[i], stamps[i] + by) for by in looked)
+    ]
     tick = progress or (lambda done, total: None)
     kept = len(source) - len(todo)
     tick(kept, len(source))
     if todo:
-        finder: Finder = given or DlibFinder(settings.threshold)
+        finder: Finder = given or settings.finder()
         worker = _Worker(source, str(dst), settings, outputs, finder)
         with records:
             pool = process_map(worker, todo, workers=workers or default_workers())
             for number, (index, entry) in enumerate(zip(todo, pool, strict=True)):
-                records.add(names[index], {**entry, "stamp": stamps[index]})
+                stamp = stamps[index] + looked[0]
+                records.add(names[index], {**entry, "stamp": stamp})
                 tick(kept + number + 1, len(source))
     entries = records.close(list(names))
     faces = [face for entry in entries.values() for face in entry["faces"]]
     unused = given.names - set(names) if given else ()
+    unseen = any(not entry.get("found", 1) for entry in entries.values())
     return Aligned(
         path=str(dst),
         pictures=len(source),
@@ -170,6 +191,7 @@ def align(
         },
         unused=sorted(unused),
         upscaled=sum(face["side"] < UPSCALED * settings.size for face in faces),
+        note=_NO_CNN if asked == ("hog",) and _lacking(settings, unseen) else None,
     )
 
 
@@ -198,7 +220,7 @@ class _Worker:
     def __call__(self, index: int) -> dict[str, Any]:
         """Writes the crops of one photo; returns its entry of ``align.json``."""
         if self._finder is None:
-            self._finder = DlibFinder(self._settings.threshold)
+            self._finder = self._settings.finder()
         name = self._source.names[index]
         entry: dict[str, Any] = {"faces": []}
         try:
@@ -228,7 +250,8 @@ class _Worker:
         write_bytes(Path(self._dst) / output, images.encode_png(cut.image))
         return {
             "output": output,
-            "score": face.score,
+            "detector": face.detector,
+            "scores": dict(face.scores),
             "quad": quad.tolist(),
             "side": quads.side(quad),
             "transform": cut.transform.tolist(),
@@ -300,6 +323,31 @@ def _stamp(source: sources.Source, index: int, finder: FileFinder | None) -> str
     if finder is not None:
         parts.append(finder.stamp(name))
     return "-".join(map(str, parts))
+
+
+def _looked(settings: Settings, asked: tuple[str, ...]) -> list[str]:
+    """What follows the stamp of a photo that these detectors looked at.
+
+    Where ``auto`` stands for more detectors than it did, photos whose further faces
+    count are looked at again; where it stands for fewer, what more of them saw stays.
+
+    Returns:
+        What is written first, then what counts as well.
+    """
+    if settings.detector != "auto" or not settings.every or not asked:
+        return [""]
+    now, most = (f"-{'+'.join(names)}" for names in (asked, ("hog", "cnn")))
+    return list(dict.fromkeys((now, most)))
+
+
+def _lacking(settings: Settings, unseen: bool) -> bool:
+    """Whether the second detector might have found more.
+
+    Args:
+        settings: of the alignment.
+        unseen: whether a photo has no face that was seen.
+    """
+    return settings.detector == "auto" and (settings.every or unseen)
 
 
 def _check_destination(src: str | os.PathLike, dst: str | os.PathLike) -> None:

@@ -7,7 +7,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +18,17 @@ from stylegan_jax.data import images, sources
 from stylegan_jax.data.parallel import default_workers
 from stylegan_jax.errors import UsageError, UserError, printable
 from stylegan_jax.faces import quality
+from stylegan_jax.faces.detectors import DlibFinder
 from stylegan_jax.faces.duplicates import LPIPS_SIDE, lpips_distance, near_duplicates
-from stylegan_jax.faces.landmarks import (
-    DlibFinder,
-    FileFinder,
-    Finder,
-    parse_faces,
-    read_json,
-)
+from stylegan_jax.faces.landmarks import FileFinder, Finder, parse_faces, read_json
 from stylegan_jax.faces.processes import process_map
 from stylegan_jax.faces.records import FILE as ALIGN_FILE
 from stylegan_jax.faces.records import read_entries
+from stylegan_jax.faces.texts import TextFilter
 
 FORMAT = 1
+# Pictures that are held in memory to be compared with texts.
+_TOGETHER = 16
 # Each threshold with the measure it holds, and how a picture beyond it is called.
 LOWEST = {
     "min_size": ("size", "small"),
@@ -38,6 +36,7 @@ LOWEST = {
     "min_brightness": ("brightness", "dark"),
     "min_contrast": ("contrast", "flat"),
     "min_eyes": ("eyes", "eyes closed"),
+    "clip_margin": ("clip", "other text"),
 }
 HIGHEST = {
     "max_brightness": ("brightness", "bright"),
@@ -67,6 +66,8 @@ class Thresholds:
         max_mouth: height over width; needs landmarks.
         duplicate_bits: of 64; −1 keeps near-duplicates.
         lpips: LPIPS distance of near-duplicates; None does not ask it.
+        clip_margin: how much more a picture must be like a text to keep than like one
+            to drop, see `texts.TextFilter.measure`; needs texts.
     """
 
     min_size: float = 64
@@ -80,6 +81,7 @@ class Thresholds:
     max_mouth: float = 0.7
     duplicate_bits: int = 6
     lpips: float | None = None
+    clip_margin: float = 0.0
 
     def check(self) -> None:
         """Raises `UsageError` for a value that is no number, or no number of bits."""
@@ -121,6 +123,8 @@ def judge(
     thresholds: Thresholds,
     *,
     landmarks: str | None = None,
+    detector: str = "auto",
+    texts: TextFilter | None = None,
     manifest: str | os.PathLike | None = None,
     workers: int | None = None,
     progress: Callable[[int, int], Any] | None = None,
@@ -132,9 +136,12 @@ def judge(
         thresholds: what decides.
         landmarks: ``dlib``, or a file that `landmarks.FileFinder` reads; None takes the
             source's own ``align.json``, and judges no pose where there is none.
+        detector: of dlib, one of `detectors.DETECTORS`.
+        texts: what pictures should and should not be like; None does not ask.
         manifest: decides instead, for the pictures in it; see `read_manifest`.
         workers: processes; None means one per core.
-        progress: called with (pictures measured, pictures to measure).
+        progress: called with (pictures measured, pictures to measure); texts count as
+            further pictures.
 
     Returns:
         One verdict per picture, in the source's order; the same for any ``workers``.
@@ -152,15 +159,21 @@ def judge(
             f"{', '.join(map(printable, gone))}; remove their entries, or check SRC."
         )
     todo = [i for i, name in enumerate(source.names) if name not in given]
-    measurer = _Measurer(source, landmarks)
+    measurer = _Measurer(source, landmarks, detector)
     verdicts = dict(given)
     tick = progress or (lambda done, total: None)
+    total = len(todo) * (2 if texts else 1)
     pool = process_map(measurer, todo, workers=workers or default_workers())
-    for number, (index, (measures, reason)) in enumerate(zip(todo, pool, strict=True)):
+    measured: dict[int, tuple[dict[str, Any], str | None]] = {}
+    for number, (index, found) in enumerate(zip(todo, pool, strict=True)):
+        measured[index] = found
+        tick(number + 1, total)
+    if texts is not None:
+        _compare(source, texts, measured, lambda done: tick(len(todo) + done, total))
+    for index, (measures, reason) in measured.items():
         reasons = ([reason] if reason else []) + exceeded(measures, thresholds)
         name = source.names[index]
         verdicts[name] = Verdict(name, not reasons, reasons, measures)
-        tick(number + 1, len(todo))
     ordered = [verdicts[name] for name in source.names]
     _leave_out_duplicates(source, ordered, set(given), thresholds)
     return ordered
@@ -172,9 +185,13 @@ def exceeded(measures: dict[str, Any], thresholds: Thresholds) -> list[str]:
     for table, sign in ((LOWEST, -1), (HIGHEST, 1)):
         for threshold, (measure, word) in table.items():
             value, limit = measures.get(measure), getattr(thresholds, threshold)
-            if value is not None and sign * abs(value) > sign * limit:
+            # A face may be turned to either side.
+            size = abs(value) if measure == "yaw" and value is not None else value
+            if size is not None and sign * size > sign * limit:
                 beyond = "below" if sign < 0 else "above"
                 reasons.append(f"{word}: {measure} {value:.3g}, {beyond} {limit:g}")
+                if measure == "clip":
+                    reasons[-1] += f' (most like "{measures.get("clip_text")}")'
     return reasons
 
 
@@ -222,8 +239,18 @@ def read_manifest(path: str | os.PathLike) -> dict[str, Verdict]:
     return found
 
 
-def manifest_text(verdicts: Iterable[Verdict], thresholds: Thresholds) -> str:
-    """Formats a manifest for people: one picture per line."""
+def manifest_text(
+    verdicts: Iterable[Verdict],
+    thresholds: Thresholds,
+    texts: Mapping[str, Any] | None = None,
+) -> str:
+    """Formats a manifest for people: one picture per line.
+
+    Args:
+        verdicts: the pictures.
+        thresholds: that were asked for.
+        texts: what pictures were compared with, `TextFilter.to_json`.
+    """
     lines = [
         "  "
         + json.dumps(
@@ -237,6 +264,8 @@ def manifest_text(verdicts: Iterable[Verdict], thresholds: Thresholds) -> str:
         for v in verdicts
     ]
     head = f' "thresholds": {json.dumps(dataclasses.asdict(thresholds))},'
+    if texts is not None:
+        head += f'\n "texts": {json.dumps(texts)},'
     body = ",\n".join(lines)
     return f'{{"format": {FORMAT},\n{head}\n "pictures": [\n{body}\n]}}\n'
 
@@ -244,8 +273,8 @@ def manifest_text(verdicts: Iterable[Verdict], thresholds: Thresholds) -> str:
 class _Measurer:
     """Measures one picture; travels to other processes without what cannot."""
 
-    def __init__(self, source: sources.Source, landmarks: str | None):
-        self._source = source
+    def __init__(self, source: sources.Source, landmarks: str | None, detector: str):
+        self._source, self._detector = source, detector
         self._sides: dict[str, float] = {}
         self._finder: Finder | None = None
         self._dlib = landmarks == "dlib"
@@ -258,7 +287,8 @@ class _Measurer:
         else:
             self._aligned = {}
         if self._dlib:
-            DlibFinder()  # its refusals come here and not in another process
+            # Its refusals come here and not in another process.
+            DlibFinder(detector=detector)
         elif landmarks is not None:
             self._finder = FileFinder(landmarks)
 
@@ -290,7 +320,7 @@ class _Measurer:
     ) -> tuple[np.ndarray | None, str | None]:
         """The landmarks of the largest face, or why there are none where asked for."""
         if self._dlib and self._finder is None:
-            self._finder = DlibFinder()
+            self._finder = DlibFinder(detector=self._detector)
         if self._finder is not None:
             faces = self._finder.find(name, np.asarray(image))
             if not faces:
@@ -298,6 +328,22 @@ class _Measurer:
             return faces[0].points, None
         faces = parse_faces([record.get("landmarks")]) or []
         return (faces[0].points if faces else None), None
+
+
+def _compare(
+    source: sources.Source,
+    texts: TextFilter,
+    measured: Mapping[int, tuple[dict[str, Any], str | None]],
+    tick: Callable[[int], Any],
+) -> None:
+    """Adds to the measures what texts say of each picture that can be read."""
+    whole = [index for index, (measures, _) in measured.items() if measures]
+    for start in range(0, len(whole), _TOGETHER):
+        some = whole[start : start + _TOGETHER]
+        pictures = [images.decode(source.read(i), source.names[i]) for i in some]
+        for index, found in zip(some, texts.measure(pictures), strict=True):
+            measured[index][0].update({k: _rounded(v) for k, v in found.items()})
+        tick(start + len(some))
 
 
 def _rounded(value: Any) -> Any:

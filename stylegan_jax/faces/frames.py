@@ -93,10 +93,10 @@ def write_frames(
         UserError: no film, no frame between the times, damage, or no room.
     """
     _check(start, stop, step, rotate)
-    av = _av()
     if not Path(video).is_file():
         raise UserError(f"there is no film {video}: check the name.")
     check_destination(dst, overwrite=overwrite)
+    av = _av()
     span = _Span(start, stop, step)
     listed: list[dict[str, Any]] = []
     size, turned = (0, 0), 0

@@ -12,12 +12,13 @@ import dataclasses
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from stylegan_jax.errors import MissingExtra, UserError, printable
+from stylegan_jax.errors import UserError, printable
 
 NUM_POINTS = 68
 JAW = slice(0, 17)
@@ -28,13 +29,6 @@ RIGHT_EYE = slice(42, 48)
 LEFT_MOUTH = 48
 RIGHT_MOUTH = 54
 
-# dlib's own is 0. Of 800 FFHQ photos at 256 px 12 score less than 0.2 and 4 less than
-# 0; patterns that are no faces, such as a badge, score up to 0.15.
-THRESHOLD = 0.2
-WEIGHTS = "shape_predictor_68"
-# The detector finds faces from about 80 px on; looking at the picture doubled finds
-# them from 40 px on. Above this many pixels doubling costs gigabytes and minutes.
-MAX_DOUBLED_PIXELS = 4_000_000
 # A coordinate beyond this is no place in any picture that can be opened.
 _MAX_COORDINATE = 1e6
 
@@ -45,11 +39,17 @@ class Face:
 
     Attributes:
         points: [68, 2] float64, (x, y) in pixels of the upright picture.
-        score: the detector's confidence, above its threshold; None from a file.
+        scores: detector that saw it → its score, the one whose box the landmarks are
+            from first; none from a file. See `detectors`.
     """
 
     points: np.ndarray
-    score: float | None = None
+    scores: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+    @property
+    def detector(self) -> str | None:
+        """The detector whose box the landmarks are from; None from a file."""
+        return next(iter(self.scores), None)
 
     @property
     def size(self) -> float:
@@ -68,42 +68,6 @@ class Finder(Protocol):
             name: the picture's name in its source.
             pixels: [H, W, 3] uint8, upright.
         """
-
-
-class DlibFinder:
-    """dlib's frontal face detector (HOG) and its 68-point shape predictor.
-
-    Args:
-        threshold: detections must score more; see `THRESHOLD`.
-
-    Raises:
-        MissingExtra: dlib is not installed.
-        UserError: the landmark weights are not in the cache.
-    """
-
-    def __init__(self, threshold: float = THRESHOLD):
-        try:
-            import dlib
-        except ImportError as error:
-            raise MissingExtra("dlib", "faces", "Finding faces") from error
-        from stylegan_jax.checkpoints.weights import weights_path
-
-        self._threshold = threshold
-        self._detector = dlib.get_frontal_face_detector()
-        self._predictor = dlib.shape_predictor(str(weights_path(WEIGHTS)))
-
-    def find(self, name: str, pixels: np.ndarray) -> list[Face]:
-        """Returns the faces that dlib sees, the largest first."""
-        del name
-        height, width = pixels.shape[:2]
-        doublings = int(height * width <= MAX_DOUBLED_PIXELS)
-        boxes, scores, _ = self._detector.run(pixels, doublings, self._threshold)
-        found = []
-        for box, score in zip(boxes, scores, strict=True):
-            shape = self._predictor(pixels, box)
-            points = [(shape.part(i).x, shape.part(i).y) for i in range(NUM_POINTS)]
-            found.append(Face(np.array(points, np.float64), float(score)))
-        return by_size(found)
 
 
 class FileFinder:

@@ -3,7 +3,7 @@
 ::
 
     {"format": 1,
-     "settings": {"size", "mode", "face", "landmarks", "threshold"},
+     "settings": {"size", "mode", "face", "landmarks", "threshold", "detector"},
      "pictures": {"sub/a.jpg": {
         "width", "height",    of the upright photo
         "found",              faces seen
@@ -12,7 +12,8 @@
         "faces": [{
             "index",          0 is the largest face of the photo
             "output",         the crop's file in this folder
-            "score",          the detector's; null from a file
+            "detector",       that drew the face's box: hog or cnn; null from a file
+            "scores",         {detector: score} of each that saw it; {} from a file
             "quad",           corners of the square in the photo, [4][x, y], whole
                               numbers at the centres of pixels: top left, bottom left,
                               bottom right, top right of the crop

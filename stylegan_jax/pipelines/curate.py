@@ -18,6 +18,7 @@ from stylegan_jax.data.prepare import check_destination, write_aside
 from stylegan_jax.errors import UserError
 from stylegan_jax.faces.curate import Thresholds, Verdict, judge, manifest_text
 from stylegan_jax.faces.names import check_names
+from stylegan_jax.faces.texts import TextFilter
 from stylegan_jax.pipelines.curate_page import MANIFEST, PAGE, curate_page
 
 VERSION = 1
@@ -35,6 +36,7 @@ class Curated:
         posed: how many had landmarks, so that pose and eyes were judged.
         reasons: kind of reason → how many pictures have it.
         rejected: name → reasons.
+        texts: what pictures were compared with, `TextFilter.to_json`; or None.
     """
 
     path: str
@@ -44,6 +46,7 @@ class Curated:
     posed: int
     reasons: dict[str, int]
     rejected: dict[str, list[str]]
+    texts: dict[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Returns plain dicts and lists for `json.dumps`."""
@@ -56,6 +59,8 @@ def curate(
     thresholds: Thresholds | None = None,
     *,
     landmarks: str | None = None,
+    detector: str = "auto",
+    texts: TextFilter | None = None,
     manifest: str | os.PathLike | None = None,
     overwrite: bool = False,
     workers: int | None = None,
@@ -73,13 +78,15 @@ def curate(
         dst: folder to write.
         thresholds: from where on a picture is left out; None means the defaults.
         landmarks: see `faces.curate.judge`.
+        detector: see there.
+        texts: see there.
         manifest: the manifest of an earlier run, edited by a person: its ``keep``
             decides. May lie in ``dst``.
         overwrite: replace ``dst`` if this program wrote it.
         workers: processes; None means one per core.
         thumbnails: pictures shown on the page, at most, of the kept and of the left out
             each.
-        progress: called with (pictures measured, pictures to measure).
+        progress: see `faces.curate.judge`.
 
     Raises:
         UserError: nothing to read, something at ``dst``, a manifest that does not fit,
@@ -95,13 +102,15 @@ def curate(
         source,
         thresholds,
         landmarks=landmarks,
+        detector=detector,
+        texts=texts,
         manifest=manifest,
         workers=workers,
         progress=progress,
     )
-    done = _summary(dst, verdicts)
+    done = _summary(dst, verdicts, texts)
     with write_aside(dst) as aside:
-        _write(aside, source, verdicts, thresholds)
+        _write(aside, source, verdicts, thresholds, done.texts)
         shown = _shown(verdicts, thumbnails)
         pictures = {verdicts[i].name: _thumbnail(source, i) for i in shown}
         page = curate_page(source.name, verdicts, thresholds, done.to_json(), pictures)
@@ -109,7 +118,9 @@ def curate(
     return done
 
 
-def _summary(dst: str | os.PathLike, verdicts: list[Verdict]) -> Curated:
+def _summary(
+    dst: str | os.PathLike, verdicts: list[Verdict], texts: TextFilter | None
+) -> Curated:
     rejected = {v.name: v.reasons for v in verdicts if not v.keep}
     kinds = collections.Counter(
         kind_of(reason)
@@ -124,6 +135,7 @@ def _summary(dst: str | os.PathLike, verdicts: list[Verdict]) -> Curated:
         posed=sum("yaw" in v.measures for v in verdicts),
         reasons=dict(kinds.most_common()),
         rejected=rejected,
+        texts=texts.to_json() if texts else None,
     )
 
 
@@ -137,6 +149,7 @@ def _write(
     source: sources.Source,
     verdicts: list[Verdict],
     thresholds: Thresholds,
+    texts: dict[str, Any] | None,
 ) -> None:
     """Writes the pictures, their labels and the manifest."""
     folder.mkdir(parents=True)
@@ -153,7 +166,7 @@ def _write(
     note = {"curated": VERSION, "source": source.name, "num_images": len(kept)}
     document = {"labels": pairs or None, sources.PROVENANCE: note}
     (folder / sources.LABEL_FILE).write_text(json.dumps(document), encoding="utf-8")
-    text = manifest_text(verdicts, thresholds)
+    text = manifest_text(verdicts, thresholds, texts)
     (folder / MANIFEST).write_text(text, encoding="utf-8")
 
 

@@ -86,8 +86,8 @@ def curate_page(
         title: the source's name.
         verdicts: of all pictures.
         thresholds: that were asked for.
-        summary: ``pictures``, ``kept``, ``by_hand``, ``posed`` and ``reasons``, as of
-            `curate.Curated`.
+        summary: ``pictures``, ``kept``, ``by_hand``, ``posed``, ``reasons`` and
+            ``texts``, as of `curate.Curated`.
         pictures: the pictures to show: name → a small JPEG, or None where there is no
             picture to show.
 
@@ -99,6 +99,8 @@ def curate_page(
         "thresholds": dataclasses.asdict(thresholds),
         "pictures": [dataclasses.asdict(verdict) for verdict in verdicts],
     }
+    if summary.get("texts"):
+        document["texts"] = summary["texts"]
     # "</script>" inside of a name must not end the element.
     embedded = json.dumps(document).replace("<", "\\u003c")
     heading = f"Curated: {html.escape(title)}"
@@ -136,6 +138,15 @@ def _intro(summary: Mapping[str, Any]) -> str:
         text += (
             f"</p><p>{lacking} of {summary['pictures']} pictures have no landmarks: "
             "their pose, eyes and mouth were not judged."
+        )
+    if texts := summary.get("texts"):
+        keep, drop = (
+            ", ".join(f"“{html.escape(text)}”" for text in texts[kind])
+            for kind in ("keep", "drop")
+        )
+        text += (
+            f"</p><p>Compared by CLIP with {keep} (to keep) and {drop} (to drop): "
+            "<code>clip</code> is how much nearer the first are."
         )
     return f'<div class="intro"><p>{text}</p></div>'
 
@@ -196,7 +207,7 @@ def _card(verdict: Verdict, index: int, picture: bytes | None) -> str:
     listed = "".join(f"<li>{reason}</li>" for reason in reasons)
     figures = ", ".join(
         f"{key} {verdict.measures[key]:.3g}"
-        for key in ("size", "sharpness", "yaw", "eyes")
+        for key in ("size", "sharpness", "yaw", "eyes", "clip")
         if isinstance(verdict.measures.get(key), int | float)
     )
     ticked = " checked" if verdict.keep else ""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,13 +20,17 @@ from stylegan_jax.data.parallel import Progress, ordered_map
 from stylegan_jax.data.records import write_arrayrecord
 from stylegan_jax.errors import UsageError, UserError
 from stylegan_jax.pipelines import pair_manifest as manifest
-from stylegan_jax.pipelines.pair_scores import pixel_scores
+from stylegan_jax.pipelines.folder_matching import (
+    Match,
+    common_shape,
+    match_pictures,
+    refusal,
+)
+from stylegan_jax.pipelines.pair_curation import curate
+from stylegan_jax.pipelines.pair_scores import Curation, Networks, pixel_scores
 
 # What `manifest.json` says of where the pairs are from; drawn pairs have a seed.
 MADE_FROM = "folders"
-# Sides of a pair may differ in size but not in shape: crops of another aspect would
-# not show the same. Rounding of a resize stays below 1 % for sides of 64 pixels on.
-ASPECT_TOLERANCE = 0.01
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,14 +69,6 @@ class Options:
         images.check_channels(self.channels)
 
 
-class _Match(NamedTuple):
-    """One stem, and its place in both sources."""
-
-    stem: str
-    a: int
-    b: int
-
-
 class _Made(NamedTuple):
     """Both pictures of a pair as PNG, and the pair's scores."""
 
@@ -88,22 +83,29 @@ def pair_folders(
     dst: str | os.PathLike,
     options: Options | None = None,
     *,
+    curation: Curation | None = None,
     workers: int | None = None,
     progress: Progress = False,
 ) -> dict[str, Any]:
     """Writes a set of pairs; docs/pairs.md describes its files.
+
+    With ``curation``, a set that this call would write again the same is only judged
+    anew, and what was scored is not scored again.
 
     Args:
         src_a: pictures of side A, whatever `data.sources.open_source` takes.
         src_b: pictures of side B.
         dst: the folder to write.
         options: see `Options`.
+        curation: which pairs are kept; None keeps all. See `pair_curation.curate`.
         workers: threads; None means one per core.
         progress: False, True (bar on a terminal), or called with (done, total).
 
     Returns:
-        JSON values: ``out``, ``pairs``, ``image_shape``, and ``unmatched_a`` and
-        ``unmatched_b``, the names that were left out.
+        JSON values: ``out``, ``pairs``, ``image_shape``, ``unmatched_a`` and
+        ``unmatched_b`` (the names that were left out), ``written`` (whether the set is
+        new), and with ``curation`` ``kept`` and ``left_out`` (sentences on scores that
+        cannot be had).
 
     Raises:
         UserError: pictures without a partner, names that come twice, damaged pictures
@@ -112,28 +114,34 @@ def pair_folders(
     """
     options = options or Options()
     options.check()
+    if curation is not None:
+        curation.check()
     wanted = options.resolution
     shape = None if wanted is None else prepare.parse_resolution(wanted)
     _check_reconstruct(src_a, src_b, options.reconstruct)
     ours = sources.open_source(src_a)
     theirs = ours if options.reconstruct else sources.open_source(src_b)
-    _check_destination(dst, (src_a, src_b), options.overwrite)
-    matches, unmatched = _match(ours, theirs, skip=options.skip_unmatched)
-    shape = _check_pictures(ours, theirs, matches, shape, workers, progress)
-    document = {
-        "kind": manifest.KIND,
-        "format": manifest.FORMAT,
-        "made_from": MADE_FROM,
-        "a": {"source": ours.name, "fingerprint": ours.fingerprint()},
-        "b": {"source": theirs.name, "fingerprint": theirs.fingerprint()},
-        "reconstruct": options.reconstruct,
-        "resize": options.resize,
-        "unmatched": unmatched,
-        "storage": options.storage,
+    _check_apart(dst, (src_a, src_b))
+    there = None if curation is None or options.overwrite else _complete(Path(dst))
+    if there is None:
+        _check_destination(dst, options.overwrite)
+    matches, unmatched = match_pictures(ours, theirs, skip=options.skip_unmatched)
+    shape = common_shape(ours, theirs, matches, shape, workers, progress)
+    document = _document(ours, theirs, unmatched, options) | {
         "image_shape": [*shape, options.channels],
         "num": len(matches),
-        "complete": True,
     }
+    found = {
+        "out": str(dst),
+        "pairs": len(matches),
+        "image_shape": document["image_shape"],
+        "unmatched_a": unmatched["a"],
+        "unmatched_b": unmatched["b"],
+        "written": there is None,
+    }
+    if there is not None and curation is not None:
+        manifest.check_same(Path(dst), there, document)
+        return found | _curate(Path(dst), curation)
     made = ordered_map(
         lambda i: _make(ours, theirs, matches[i], shape, options),
         len(matches),
@@ -144,13 +152,41 @@ def pair_folders(
     with prepare.write_aside(dst) as temporary:
         _write(temporary, made, matches, options.storage)
         manifest.write_document(temporary, document)
+        if curation is not None:
+            found |= _curate(temporary, curation)
+    return found
+
+
+def _document(
+    ours: sources.Source,
+    theirs: sources.Source,
+    unmatched: dict[str, list[str]],
+    options: Options,
+) -> dict[str, Any]:
+    """What ``manifest.json`` says but for the number and shape of the pictures."""
     return {
-        "out": str(dst),
-        "pairs": len(matches),
-        "image_shape": document["image_shape"],
-        "unmatched_a": unmatched["a"],
-        "unmatched_b": unmatched["b"],
+        "kind": manifest.KIND,
+        "format": manifest.FORMAT,
+        "made_from": MADE_FROM,
+        "a": {"source": ours.name, "fingerprint": ours.fingerprint()},
+        "b": {"source": theirs.name, "fingerprint": theirs.fingerprint()},
+        "reconstruct": options.reconstruct,
+        "resize": options.resize,
+        "unmatched": unmatched,
+        "storage": options.storage,
+        "complete": True,
     }
+
+
+def _curate(folder: Path, curation: Curation) -> dict[str, Any]:
+    """Marks the pairs of a set; how many are kept, and what could not be asked."""
+    document = manifest.read_document(folder)
+    assert document is not None  # the set is complete
+    height, width, channels = document["image_shape"]
+    networks = Networks((height, width, channels))
+    curate(folder, curation, networks)
+    kept = manifest.counts(manifest.read_pairs(folder, kept=False))["kept"]
+    return {"kept": kept, "left_out": networks.left_out}
 
 
 def open_pairs(
@@ -199,9 +235,7 @@ def _check_reconstruct(
         )
 
 
-def _check_destination(
-    dst: str | os.PathLike, origins: Sequence[str | os.PathLike], overwrite: bool
-) -> None:
+def _check_apart(dst: str | os.PathLike, origins: Sequence[str | os.PathLike]) -> None:
     target = Path(dst)
     for origin in map(Path, origins):
         place, source = target.resolve(), origin.resolve()
@@ -211,6 +245,21 @@ def _check_destination(
                 f"{dst} and {origin}, a source, lie in each other: choose another "
                 "destination."
             )
+
+
+def _complete(folder: Path) -> dict[str, Any] | None:
+    """The document of a complete set from folders; None of anything else."""
+    try:
+        found = manifest.read_document(folder)
+    except UserError:
+        return None
+    if found is None or found.get("made_from") != MADE_FROM:
+        return None
+    return found if found.get("complete") else None
+
+
+def _check_destination(dst: str | os.PathLike, overwrite: bool) -> None:
+    target = Path(dst)
     if not target.exists() or (target.is_dir() and not any(target.iterdir())):
         return
     if not overwrite:
@@ -230,125 +279,10 @@ def _check_destination(
         )
 
 
-def _stems(source: sources.Source) -> dict[str, list[int]]:
-    """Returns the places of every name without ending; one each is wanted."""
-    found: dict[str, list[int]] = defaultdict(list)
-    for place, name in enumerate(source.names):
-        found[os.path.splitext(name)[0]].append(place)
-    return found
-
-
-def _match(
-    ours: sources.Source, theirs: sources.Source, *, skip: bool
-) -> tuple[list[_Match], dict[str, list[str]]]:
-    """Pairs equal stems, in their sorted order; names of leftovers by side."""
-    a, b = _stems(ours), _stems(theirs)
-    twice = [
-        f"  {source.path}: {', '.join(source.names[i] for i in places)}"
-        for source, stems in ((ours, a), (theirs, b))
-        for places in stems.values()
-        if len(places) > 1
-    ]
-    if twice:
-        listed = "\n".join(dict.fromkeys(twice))
-        raise UserError(
-            "pairs are matched by name without ending, and these pictures have one "
-            f"name: rename or remove all but one of each:\n{listed}"
-        )
-    unmatched = {
-        "a": [ours.names[a[stem][0]] for stem in sorted(a.keys() - b.keys())],
-        "b": [theirs.names[b[stem][0]] for stem in sorted(b.keys() - a.keys())],
-    }
-    left = [
-        f"  {source.path}: {name}"
-        for source, side in ((ours, "a"), (theirs, "b"))
-        for name in unmatched[side]
-    ]
-    if left and not skip:
-        listed = "\n".join(left)
-        raise UserError(
-            f"{len(left)} pictures have no partner of the same name on the other side: "
-            f"add or remove them, or leave them out with --skip-unmatched:\n{listed}"
-        )
-    matches = [_Match(s, a[s][0], b[s][0]) for s in sorted(a.keys() & b.keys())]
-    if not matches:
-        raise UserError(
-            f"{ours.path} and {theirs.path} have no two pictures of the same name: "
-            "pairs are matched by their path without ending."
-        )
-    return matches, unmatched
-
-
-def _check_pictures(
-    ours: sources.Source,
-    theirs: sources.Source,
-    matches: Sequence[_Match],
-    shape: tuple[int, int] | None,
-    workers: int | None,
-    progress: Progress,
-) -> tuple[int, int]:
-    """Reads every header; the (height, width) that all pictures get."""
-    headers = ordered_map(
-        lambda i: (_size(ours, matches[i].a), _size(theirs, matches[i].b)),
-        len(matches),
-        workers=workers,
-        progress=progress,
-        label="checking pairs",
-    )
-    problems: list[str] = []
-    expected = shape
-    for match, found in zip(matches, headers, strict=True):
-        names = (ours.names[match.a], theirs.names[match.b])
-        sizes: list[tuple[int, int]] = []
-        for source, name, item in zip((ours, theirs), names, found, strict=True):
-            if isinstance(item, str):
-                problems.append(f"  {source.path}: {name}: {item}")
-                continue
-            sizes.append(item)
-            if shape is None:
-                expected = expected or item
-                if item != expected:
-                    said = f"is {_said(item)} where {_said(expected)} is expected"
-                    problems.append(f"  {source.path}: {name}: {said}")
-        if shape is not None and len(sizes) == 2 and not _alike(*sizes):
-            said = f"{_said(sizes[0])} and {_said(sizes[1])}"
-            problems.append(f"  {names[0]} and {names[1]}: differ in aspect, {said}")
-    if problems:
-        raise _refusal(problems, "" if shape else ", or make sizes one with --size")
-    assert expected is not None  # there are matches, and none has a problem
-    return expected
-
-
-def _refusal(problems: Sequence[str], advice: str) -> UserError:
-    listed = "\n".join(problems)
-    return UserError(
-        f"{len(problems)} pictures make no pairs: mend them, or remove them on both "
-        f"sides{advice}:\n{listed}"
-    )
-
-
-def _size(source: sources.Source, place: int) -> str | tuple[int, int]:
-    """A picture's (height, width), or what is wrong with it."""
-    try:
-        header = images.read_header(source.read(place), source.names[place])
-    except images.BrokenPicture as error:
-        return error.reason
-    return header.height, header.width
-
-
-def _said(size: tuple[int, int]) -> str:
-    return f"{size[0]}x{size[1]}"
-
-
-def _alike(one: tuple[int, int], two: tuple[int, int]) -> bool:
-    left, right = one[0] * two[1], two[0] * one[1]
-    return abs(left - right) <= ASPECT_TOLERANCE * max(left, right)
-
-
 def _make(
     ours: sources.Source,
     theirs: sources.Source,
-    match: _Match,
+    match: Match,
     shape: tuple[int, int],
     options: Options,
 ) -> _Made | list[str]:
@@ -372,7 +306,7 @@ def _make(
 def _write(
     out: Path,
     made: Iterator[_Made | list[str]],
-    matches: Sequence[_Match],
+    matches: Sequence[Match],
     storage: str,
 ) -> None:
     """Writes pictures and ``manifest.jsonl``."""
@@ -389,7 +323,7 @@ def _write(
         for side, data in zip(manifest.SIDES, (pair.a, pair.b), strict=True):
             (out / side / f"{manifest.picture_name(index)}.png").write_bytes(data)
     if problems:
-        raise _refusal(problems, "")
+        raise refusal(problems, "")
     manifest.write_lines(out, lines)
     if storage == "arrayrecord":
         for side in manifest.SIDES:

@@ -33,6 +33,7 @@ PAGE_STYLE = """
   border-radius: 10px; padding: 8px; }
 .pairs div { display: grid; grid-template-columns: 1fr 1fr; gap: 4px; }
 .pairs .out { border-color: var(--c1); }
+.pairs figcaption { overflow-wrap: anywhere; }
 """
 
 
@@ -200,9 +201,11 @@ def _figure(line: Mapping[str, Any], pictures: Pictures) -> str:
         if name in ("lpips", "identity", "difference")
     )
     kind = "" if line["keep"] else ' class="out"'
+    # Drawn pairs have a seed; pairs of two folders the name of their pictures.
+    origin = f"seed {line['seed']}" if "seed" in line else line.get("stem", "")
     return (
-        f"<figure{kind}><div>{images}</div><figcaption>{line['index']}, seed "
-        f"{line['seed']}<br>{html.escape(said)}</figcaption></figure>"
+        f"<figure{kind}><div>{images}</div><figcaption>{line['index']}, "
+        f"{html.escape(str(origin))}<br>{html.escape(said)}</figcaption></figure>"
     )
 
 

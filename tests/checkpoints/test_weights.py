@@ -28,6 +28,7 @@ NAMES = [
     "arcface_irse50",
     "arcface_mobilefacenet",
     "shape_predictor_68",
+    "mmod_human_face_detector",
     "mobilestylegan_ffhq",
 ]
 

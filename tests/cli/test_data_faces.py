@@ -5,6 +5,7 @@ import sys
 import pytest
 from click.testing import CliRunner
 from face_marks import marks, scene, write_photos
+from tiny_clip import write_clip
 
 from stylegan_jax.cli.data_faces import align, curate, frames
 from stylegan_jax.errors import MissingExtra, UsageError, UserError
@@ -52,12 +53,36 @@ def test_align_exits_with_1_and_tells_how_many_failed(tmp_path, capsys):
     args = (folder, tmp_path / "out", "--landmarks", file, "--workers", 1)
     args += ("--face", "all", "--size", 16)
     code, out, err = run(align, capsys, *args)
-    assert code == 1 and out.endswith("(0 were there already), 2 failed\n")
-    assert "failed:\n  b.png: no face in the landmarks file\n  c.png:" in err
-    assert "not every face aligned:\n  d.png: face 0: its face lies outside" in err
+    assert code == 1 and out.endswith("(0 were there already), 2 failed, 1 in part\n")
+    assert "failed (2):\n  b.png: no face in the landmarks file\n  c.png:" in err
+    assert "not every face aligned (1):\n  d.png: face 0: its face lies outside" in err
     assert "has photos not in" in err and err.rstrip().endswith("z.png")
     code, out, _ = run(align, capsys, *args, "--json")
     assert code == 1 and len(json.loads(out)["failed"]) == 2
+
+
+def test_align_says_what_is_not_looked_for(tmp_path, capsys, monkeypatch):
+    class Blind:
+        def __init__(self, *args, **kwargs):
+            pass
+
+        def find(self, name, pixels):
+            return []
+
+    monkeypatch.setenv("STYLEGAN_JAX_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("stylegan_jax.faces.align.DlibFinder", Blind)
+    folder, _ = write_photos(tmp_path / "photos", {"a.png": [FACE]})
+    args = (folder, tmp_path / "out", "--workers", 1)
+    code, out, err = run(align, capsys, *args)
+    assert code == 1 and out.endswith(
+        "0 of 1 photos (0 were there already), 1 failed\n"
+    )
+    (note,) = (line for line in err.splitlines() if line.startswith("note: "))
+    assert note.endswith(
+        "weights get mmod_human_face_detector, then this command again."
+    )
+    code, _, err = run(align, capsys, *args, "--detector", "hog", "--overwrite")
+    assert code == 1 and "note:" not in err
 
 
 def test_align_without_dlib(tmp_path, capsys, monkeypatch):
@@ -133,3 +158,35 @@ def test_frames(tmp_path, capsys):
     _, out, _ = run(frames, capsys, *args, "--rotate", 90, "--overwrite", "--json")
     facts = json.loads(out)
     assert (facts["num"], facts["height"], facts["turned"]) == (2, 48, 90)
+
+
+def test_curate_by_texts_needs_a_model(tmp_path, capsys):
+    (tmp_path / "photos").mkdir()
+    scene(1).save(tmp_path / "photos" / "a.png")
+    args = (tmp_path / "photos", tmp_path / "out", "--keep-text", "a face")
+    with pytest.raises(UsageError, match="give --clip FOLDER"):
+        run(curate, capsys, *args)
+    with pytest.raises(UsageError, match="texts of both kinds"):
+        run(curate, capsys, *args, "--clip", tmp_path)
+    with pytest.raises(UserError, match=r"no config\.json, model\.safetensors"):
+        run(curate, capsys, *args, "--clip", tmp_path, "--drop-text", "a dog")
+    assert not (tmp_path / "out").exists()
+
+
+def test_curate_by_texts(tmp_path, capsys):
+    folder = write_clip(tmp_path / "clip")
+    (tmp_path / "photos").mkdir()
+    for seed in range(3):
+        scene(seed).save(tmp_path / "photos" / f"{seed}.png")
+    args = (tmp_path / "photos", tmp_path / "out", "--workers", 1, "--clip", folder)
+    args += ("--keep-text", "a face", "--drop-text", "a drawing", "--overwrite")
+    code, out, _ = run(curate, capsys, *args, "--clip-margin", -2, "--json")
+    found = json.loads(out)
+    assert code == 0 and found["kept"] == 3
+    assert found["texts"] == {
+        "keep": ["a face"],
+        "drop": ["a drawing"],
+        "model": "clip",
+    }
+    code, out, _ = run(curate, capsys, *args, "--clip-margin", 2)
+    assert code == 1 and "left out: other text 3" in out

@@ -41,3 +41,25 @@ def test_json_has_the_names_left_out(sides):
 def test_a_size_that_is_none_is_refused(sides):
     result = CliRunner().invoke(pairs, [*sides, "--size", "large"])
     assert result.exit_code == 2 and "HEIGHTxWIDTH" in result.output
+
+
+def test_curate_marks_pairs_and_says_how_many(sides):
+    words = [*sides, "--skip-unmatched", "--curate", "--min-sharpness", "0"]
+    result = CliRunner().invoke(pairs, words)
+    assert result.exit_code == 0, result.output
+    assert "1 pairs of 16x16, 1 kept, 2 pictures" in result.stdout
+    assert "note: left out" in result.stderr
+    again = CliRunner().invoke(pairs, [*words, "--json"])
+    found = json.loads(again.stdout)
+    assert found["kept"] == 1 and not found["written"]
+
+
+def test_bounds_of_curation_are_those_of_pairs():
+    from stylegan_jax.cli.pairs import pairs as drawn
+
+    names = {"curate", "lpips_band", "min_identity", "min_sharpness"}
+    ours, theirs = (
+        {p.name: (p.default, p.help) for p in command.params if p.name in names}
+        for command in (pairs, drawn)
+    )
+    assert len(ours) == 4 and ours == theirs

@@ -1,5 +1,6 @@
 import json
 import sys
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -8,7 +9,8 @@ from PIL import Image
 
 from stylegan_jax.errors import MissingExtra, UsageError, UserError
 from stylegan_jax.faces.align import Settings, align, output_stems
-from stylegan_jax.faces.landmarks import FileFinder
+from stylegan_jax.faces.detectors import at_hand
+from stylegan_jax.faces.landmarks import Face, FileFinder
 from stylegan_jax.faces.records import FILE, JOURNAL, read_entries
 
 SMALL, LARGE = marks((60, 60), 0.2), marks((140, 110), 0.5)
@@ -40,7 +42,7 @@ def test_the_largest_face_of_each_photo(photos, tmp_path):
     entry = document["pictures"]["a.png"]
     assert (entry["width"], entry["height"], entry["found"]) == (240, 200, 2)
     (face,) = entry["faces"]
-    assert face["index"] == 0 and face["output"] == "a.png" and face["score"] is None
+    assert face["index"] == 0 and face["output"] == "a.png" and face["detector"] is None
     np.testing.assert_array_equal(face["landmarks"], LARGE)
     assert np.shape(face["quad"]) == (4, 2) and np.shape(face["transform"]) == (3, 3)
     assert document["pictures"]["none.png"]["reason"] == done.failed["none.png"]
@@ -239,3 +241,80 @@ def test_names_of_crops():
     assert output_stems(names) == ["a.jpg", "a.png", "b/a", "c.JPG", "C.png", "d.e"]
     with pytest.raises(UserError, match=r"a\.png, a\.png\.jpg would have the same"):
         output_stems(["a.jpg", "a.png", "a.png.jpg"])
+
+
+class Seer:
+    """Stands for dlib's finder: hog sees one face, cnn another one as well."""
+
+    asked: ClassVar[list] = []
+
+    def __init__(self, threshold, *, detector, every):
+        self.names = at_hand(detector)
+
+    def find(self, name, pixels):
+        self.asked.append(name)
+        seen = [Face(marks((120, 100), 0.5), {"hog": 1.0, "cnn": 0.9})]
+        if "cnn" in self.names:
+            seen.append(Face(marks((60, 60), 0.2), {"cnn": 0.8}))
+        return seen
+
+
+@pytest.fixture
+def seer(monkeypatch):
+    """Asks `Seer`; the returned function says whether cnn's weights are there."""
+
+    def have(cnn):
+        Seer.asked.clear()
+        state = "there" if cnn else "absent"
+        monkeypatch.setattr(
+            "stylegan_jax.checkpoints.weights.weights_state", lambda name: state
+        )
+
+    monkeypatch.setattr("stylegan_jax.faces.align.DlibFinder", Seer)
+    have(True)
+    return have
+
+
+def see(tmp_path, **settings):
+    if not (tmp_path / "photos").exists():
+        write_photos(tmp_path / "photos", {"a.png": [], "b.png": []})
+    settings = Settings(size=16, **settings)
+    return align(tmp_path / "photos", tmp_path / "out", settings, workers=1)
+
+
+def test_the_record_says_which_detector_saw_a_face(seer, tmp_path):
+    done = see(tmp_path, face="all")
+    assert done.crops == 4 and done.note is None
+    record = json.loads((tmp_path / "out" / FILE).read_text())
+    assert record["settings"]["detector"] == "auto"
+    first, second = record["pictures"]["a.png"]["faces"]
+    assert first["detector"] == "hog" and first["scores"] == {"hog": 1.0, "cnn": 0.9}
+    assert second["detector"] == "cnn" and second["scores"] == {"cnn": 0.8}
+
+
+def test_photos_are_looked_at_again_once_cnn_is_there(seer, tmp_path):
+    seer(False)
+    done = see(tmp_path, face="all")
+    assert done.crops == 2 and "weights get mmod_human_face_detector" in done.note
+    assert len(Seer.asked) == 2
+    seer(True)
+    done = see(tmp_path, face="all")
+    assert (done.crops, done.kept, done.note) == (4, 0, None)
+    seer(False)  # what it saw stays though it is gone
+    done = see(tmp_path, face="all")
+    assert (done.crops, done.kept) == (4, 2) and Seer.asked == []
+
+
+def test_of_the_largest_face_none_is_looked_at_again(seer, tmp_path):
+    seer(False)
+    assert see(tmp_path).note is None  # hog saw it, and cnn would not be asked
+    seer(True)
+    assert see(tmp_path).kept == 2 and Seer.asked == []
+
+
+def test_another_detector_needs_overwrite(seer, tmp_path):
+    see(tmp_path)
+    with pytest.raises(UserError, match=r"aligned with detector auto \(now hog\)"):
+        see(tmp_path, detector="hog")
+    with pytest.raises(UsageError, match="detector is 'eye'"):
+        see(tmp_path, detector="eye")

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -16,6 +17,7 @@ from stylegan_jax.faces.curate import (
     read_manifest,
 )
 from stylegan_jax.faces.duplicates import near_duplicates
+from stylegan_jax.faces.texts import TextFilter
 
 
 @pytest.fixture
@@ -187,3 +189,47 @@ def test_pictures_are_judged_upright_and_in_any_mode(tmp_path):
     found = reasons(run(str(tmp_path)))
     assert found["palette.png"] == []
     assert set(found["clear.png"]) >= {"bright", "flat", "over- or underexposed"}
+
+
+def brightness_filter():
+    """Says that brighter pictures are more like the text to keep."""
+    asked = []
+
+    def scorer(images):
+        asked.append(len(images))
+        levels = [np.asarray(image.convert("L"), float).mean() for image in images]
+        return np.array([(level / 1000, 0.1) for level in levels])
+
+    return TextFilter(("a bright picture",), ("night",), "stub", scorer), asked
+
+
+def test_texts_leave_out_what_is_not_like_them(photos):
+    texts, asked = brightness_filter()
+    ticks = []
+    loose = Thresholds(min_sharpness=0, min_brightness=0, min_contrast=0, min_size=0)
+    found = run(photos, loose, texts=texts, progress=lambda *now: ticks.append(now))
+    assert sum(asked) == 5  # the broken one is not asked about
+    assert ticks[-1] == (11, 12)
+    dark = found["dark.png"]
+    assert not dark.keep and dark.measures["clip_text"] == "night"
+    assert dark.measures["clip"] < 0
+    (reason,) = dark.reasons
+    assert reason.startswith("other text: clip -0.0")
+    assert reason.endswith('below 0 (most like "night")')
+    assert found["good.png"].keep and found["good.png"].measures["clip"] > 0
+    assert "clip" not in found["broken.png"].measures
+    strict = dataclasses.replace(loose, clip_margin=0.5)
+    assert not run(photos, strict, texts=texts)["good.png"].keep
+    loose = dataclasses.replace(loose, clip_margin=-1)
+    assert run(photos, loose, texts=texts)["dark.png"].keep
+
+
+def test_texts_are_not_asked_about_what_a_person_decided(photos, tmp_path):
+    texts, asked = brightness_filter()
+    found = run(photos)
+    file = tmp_path / "manifest.json"
+    file.write_text(manifest_text(found.values(), Thresholds(), texts.to_json()))
+    assert json.loads(file.read_text())["texts"]["drop"] == ["night"]
+    assert set(read_manifest(file)) == set(found)
+    run(photos, texts=texts, manifest=file)
+    assert asked == []

@@ -143,5 +143,8 @@ def test_wrong_usage(tmp_path, options, said):
 
 def test_without_pyav_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(UserError, match=r"there is no film .*a\.mp4: check the name"):
+        write_frames(tmp_path / "a.mp4", tmp_path / "out")  # what is wrong comes first
+    (tmp_path / "a.mp4").write_bytes(b"film")
     with pytest.raises(MissingExtra, match=r"stylegan_jax\[video\]"):
         write_frames(tmp_path / "a.mp4", tmp_path / "out")

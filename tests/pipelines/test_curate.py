@@ -2,12 +2,14 @@ import json
 import re
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 from face_marks import scene
 
 from stylegan_jax.data.sources import open_source
 from stylegan_jax.errors import UserError
 from stylegan_jax.faces.curate import Thresholds
+from stylegan_jax.faces.texts import TextFilter
 from stylegan_jax.pipelines.curate import curate, kind_of
 
 NASTY = "</script><img src=x onerror=alert(1)>.png"
@@ -156,3 +158,22 @@ def test_kinds_of_reasons():
     assert kind_of("near-duplicate of a/b.png: 3 of 64 bits differ") == "near-duplicate"
     assert kind_of("blurry: sharpness 1.2, below 6") == "blurry"
     assert kind_of("no face seen") == "no face seen"
+
+
+def test_texts_are_on_the_page_and_in_the_manifest(photos, tmp_path):
+    texts = TextFilter(
+        ("a photo",),
+        ("<b>drawing</b>",),
+        "tiny",
+        lambda images: np.array(
+            [(0.2, 0.1 + 0.2 * (i % 2)) for i, _ in enumerate(images)]
+        ),
+    )
+    done = run(photos, tmp_path / "out", texts=texts)
+    assert done.texts == texts.to_json() and done.reasons["other text"] == 1
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["texts"] == texts.to_json()
+    assert manifest["pictures"][0]["measures"]["clip"] == 0.1
+    page = Page((tmp_path / "out" / "report.html").read_text())
+    assert "Compared by CLIP with “a photo” (to keep)" in page.text
+    assert "<b>drawing</b>” (to drop)" in page.text and "clip -0.1" in page.text
