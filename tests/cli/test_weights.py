@@ -25,7 +25,7 @@ def test_list_shows_every_name_its_state_and_the_command(cache):
     done = _run("list")
     assert done.exit_code == 0 and not cache.exists()
     for entry in weights_registry.REGISTRY.values():
-        assert f"{entry.name:<22}absent" in done.stdout
+        assert f"{entry.name:<26}absent" in done.stdout
         assert entry.command in done.stdout and entry.licence in done.stdout
     assert done.stdout.endswith(f"kept in {cache}\n")
 
