@@ -21,11 +21,16 @@ def get_config(arg: str = "") -> ConfigDict:
     config.model.update(toy.model.to_dict())
     config.loss.update(toy.loss.to_dict())
     config.train.update(toy.train.to_dict())
-    config.train.update(total_kimg=8.0, g_learning_rate=0.004, d_learning_rate=0.004)
+    config.train.update(
+        total_kimg=12.0,
+        max_auto_batch_per_device=8,
+        g_learning_rate=0.005,
+        d_learning_rate=0.005,
+    )
     # A run is over before p could move at the pace that is meant for days.
     config.augment.kimg = 10.0
     config.ema.kimg = 1.0
-    config.snapshot.update(every_kimg=1.0, grid=36)
-    config.eval.update(every_kimg=1.0, num=300)
+    config.snapshot.update(every_kimg=2.0, grid=36)
+    config.eval.update(every_kimg=2.0, num=300)
     stylegan2_base.apply(config, arg)
     return config

@@ -18,7 +18,7 @@ import click
 @click.option(
     "--fast",
     is_flag=True,
-    help="A tenth of the training: shows that all of it works, in a minute or two.",
+    help="A tenth of the training: shows that all of it works, in about two minutes.",
 )
 @click.option(
     "--seed",
@@ -31,8 +31,8 @@ import click
 def demo(workdir: Path, fast: bool, seed: int, quiet: bool) -> int:
     """Train a small generator on toy faces and write a report.
 
-    Needs nothing but this program: it draws its own faces. Takes some minutes on two
-    CPU cores.
+    Then fine-tune it on comic faces, blend the two and make pairs. Needs nothing but
+    this program, which draws its own faces. Takes some minutes on two CPU cores.
     """
     from stylegan_jax.pipelines.demo import run_demo
 
@@ -40,11 +40,9 @@ def demo(workdir: Path, fast: bool, seed: int, quiet: bool) -> int:
         if not quiet:
             click.echo(text, err=True)
 
-    outcome, page = run_demo(
-        workdir, fast=fast, seed=seed, show_progress=not quiet, say=say
-    )
-    if outcome.signal is not None:
+    found = run_demo(workdir, fast=fast, seed=seed, show_progress=not quiet, say=say)
+    if found.signal is not None:
         say("stopped, everything is saved: run the same command to go on")
-        return 128 + outcome.signal
-    click.echo(f"{page}: open it in a browser")
+        return 128 + found.signal
+    click.echo(f"{found.page}: open it in a browser")
     return 0

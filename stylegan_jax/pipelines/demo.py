@@ -1,25 +1,16 @@
-"""The demo: from nothing to a small generator of faces and a page about it."""
+"""The demo: from nothing to two styles of faces, their blend, and a page about it."""
 
 from __future__ import annotations
 
 import dataclasses
-import os
-import platform
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import jax
-
-from stylegan_jax.checkpoints.load import load_generator
-from stylegan_jax.data import toy
 from stylegan_jax.errors import UserError
-from stylegan_jax.pipelines.generate import generate
-from stylegan_jax.pipelines.report import Section, write_report
+from stylegan_jax.pipelines import demo_stages as stages
+from stylegan_jax.pipelines.demo_page import write_page
+from stylegan_jax.pipelines.demo_stages import Places, Say
 from stylegan_jax.training.experiment import load_config
-from stylegan_jax.training.loop import Outcome, train
-
-Say = Callable[[str], None]
+from stylegan_jax.training.loop import train
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,15 +18,21 @@ class Plan:
     """How large the demo is.
 
     Attributes:
-        faces: toy faces to draw.
+        faces: toy photos to draw.
         overrides: of the configuration ``stylegan2_toy``.
+        comics: toy comics to draw.
+        style_overrides: of the configuration ``stylegan2_toy_finetune``.
+        pairs: to make.
     """
 
     faces: int
     overrides: tuple[str, ...]
+    comics: int
+    style_overrides: tuple[str, ...]
+    pairs: int
 
 
-FULL = Plan(faces=3000, overrides=())
+FULL = Plan(faces=3000, overrides=(), comics=300, style_overrides=(), pairs=400)
 # Shows that everything works; the faces are not good yet.
 FAST = Plan(
     faces=512,
@@ -45,35 +42,28 @@ FAST = Plan(
         "--config.eval.every_kimg=1",
         "--config.eval.num=256",
     ),
+    comics=100,
+    style_overrides=(
+        "--config.train.total_kimg=0.5",
+        "--config.train.tick_kimg=0.1",
+        "--config.augment.kimg=1",
+        "--config.augment.pipe=blit",  # compiles sooner
+    ),
+    pairs=48,
 )
 
-INTRO = """This page was made on this machine from nothing: the program drew \
-{faces} faces with known attributes, trained a small StyleGAN2 on them, and wrote down \
-what happened. The faces below that move from noise to people are the generator's, not \
-drawings.
 
-The same commands take your own pictures; what to type is at the end."""
+@dataclasses.dataclass(frozen=True)
+class Demo:
+    """How the demo ended.
 
-NEXT_STEPS = (
-    (
-        "Look at your pictures first: one report lists every file that cannot be used.",
-        "stylegan-jax data check PHOTOS/",
-    ),
-    (
-        "Train on them: any sizes, the program crops and resizes. All devices of the "
-        "machine are used; --dry-run shows first how much memory it needs.",
-        "stylegan-jax train --config stylegan2_auto --config.data.path=PHOTOS/ "
-        "--config.data.resolution=256 --workdir runs/mine",
-    ),
-    (
-        "Stop it whenever you like: the same command goes on where it was.",
-        "",
-    ),
-    (
-        "Draw new faces from any run, this one too.",
-        "stylegan-jax generate {workdir} --seeds 0-31 --psi 0.7 --out faces.png",
-    ),
-)
+    Attributes:
+        page: the page's path; None where a signal came first.
+        signal: the signal that ended it early; None where it ran to its end.
+    """
+
+    page: Path | None
+    signal: int | None = None
 
 
 def run_demo(
@@ -83,93 +73,56 @@ def run_demo(
     seed: int = 0,
     show_progress: bool = True,
     say: Say,
-) -> tuple[Outcome, Path | None]:
-    """Draws faces, trains on them, and writes ``report.html``.
+) -> Demo:
+    """Runs all stages and writes ``report.html``.
+
+    1. Toy photos, and a small generator that is trained on them.
+    2. Toy comics, and a second generator that is fine-tuned on them from the first.
+    3. A blend of the two.
+    4. Pairs: the same seeds through the first and the blend.
 
     Run again with the same folder, it goes on where it stopped.
 
     Args:
-        workdir: the demo's folder.
+        workdir: the demo's folder, which is also the first run's.
         fast: a tenth of the training, to see that everything works.
         seed: of the faces and of the training.
-        show_progress: show the training's progress.
+        show_progress: show lines and bars.
         say: called with a line for each stage.
 
     Returns:
-        How training ended, and the page's path (None if training was interrupted).
+        How it ended.
 
     Raises:
         UserError: the folder holds something else, or cannot be written.
     """
-    workdir = Path(workdir)
+    places = Places(Path(workdir))
     plan = FAST if fast else FULL
-    config = load_config("stylegan2_toy", plan.overrides)
-    faces = workdir / "faces"
-    if workdir.exists() and any(workdir.iterdir()) and not faces.is_dir():
+    if stages.is_begun(places.workdir) and not places.faces.is_dir():
         raise UserError(
-            f"{workdir} holds something else: choose another --workdir for the demo."
+            f"{places.workdir} holds something else: choose another --workdir for the "
+            "demo."
         )
-    if faces.is_dir():
-        _check_size(faces, plan)
-    else:
-        say(f"drawing {plan.faces} toy faces")
-        toy.write_toy(
-            faces,
-            style="photo",
-            num=plan.faces,
-            size=config.data.resolution,
-            seed=seed,
-            progress=show_progress,
-        )
-    config.data.path = str(faces)
-    config.train.seed = seed
+    photo = load_config("stylegan2_toy", plan.overrides)
+    comic = load_config("stylegan2_toy_finetune", plan.style_overrides)
+    size = photo.data.resolution
+    photo.train.seed = comic.train.seed = seed
+    stages.draw_faces(
+        places.faces, "photo", plan.faces, size, seed, say=say, shown=show_progress
+    )
+    photo.data.path = str(places.faces)
     say("training a small StyleGAN2 on them")
-    outcome = train(config, workdir, show_progress=show_progress)
+    outcome = train(photo, places.workdir, show_progress=show_progress)
     if outcome.signal is not None:
-        return outcome, None
+        return Demo(None, outcome.signal)
+    first = stages.comic_seed(seed)
+    stages.draw_faces(
+        places.comic, "comic", plan.comics, size, first, say=say, shown=show_progress
+    )
+    outcome = stages.fine_tune(places, comic, say=say, shown=show_progress)
+    if outcome.signal is not None:
+        return Demo(None, outcome.signal)
+    stages.blend(places, say=say, shown=show_progress)
+    stages.make_demo_pairs(places, plan.pairs, say=say, shown=show_progress)
     say("drawing new faces and writing the report")
-    return outcome, _write_page(workdir, plan)
-
-
-def _check_size(faces: Path, plan: Plan) -> None:
-    """A page must not tell of other faces than those that were trained on."""
-    found = sum(1 for _ in faces.rglob("*.png"))
-    if found != plan.faces:
-        raise UserError(
-            f"{faces} holds {found} faces of another demo and this one has "
-            f"{plan.faces}: use the same options as then, or another --workdir."
-        )
-
-
-def _write_page(workdir: Path, plan: Plan) -> Path:
-    generator = load_generator(workdir)
-    grid = workdir / "faces-new.png"
-    generate(generator, range(100, 136), str(grid), truncation_psi=0.7)
-    best = Section(
-        title="New people",
-        text="36 seeds that the training never showed, drawn by its best snapshot with "
-        "truncation 0.7, beside faces from the training set.",
-        pictures=[
-            (grid, "generated, ψ 0.7"),
-            (workdir / "samples" / "reals.png", "drawn by the program: training data"),
-        ],
-    )
-    return write_report(
-        workdir,
-        title="stylegan-jax: a generator from nothing",
-        intro=INTRO.format(faces=plan.faces),
-        sections=[best],
-        next_steps=[(text, c.format(workdir=workdir)) for text, c in NEXT_STEPS],
-        machine=_machine(),
-    )
-
-
-def _machine() -> dict[str, Any]:
-    return {
-        "device": jax.devices()[0].device_kind,
-        "devices": jax.device_count(),
-        "CPUs": os.cpu_count(),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "jax": jax.__version__,
-    }
+    return Demo(write_page(places, plan, size=size, seed=seed))

@@ -14,6 +14,13 @@ main { max-width: 1080px; margin: 0 auto; padding: 48px 24px 72px; }
 h1 { font-size: 2.1rem; line-height: 1.15; margin: 0 0 12px; letter-spacing: -.02em; }
 h2 { font-size: 1.2rem; margin: 48px 0 12px; letter-spacing: -.01em; }
 h3 { font-size: .95rem; margin: 0 0 4px; font-weight: 600; }
+.chapter { margin-top: 64px; padding-top: 8px; border-top: 1px solid var(--line); }
+.chapter h2 { font-size: 1.6rem; margin: 24px 0 12px; letter-spacing: -.015em; }
+.chapter h2 span { color: var(--soft); font-weight: 400; margin-right: 4px; }
+.chapter > h3 { font-size: 1.05rem; margin: 36px 0 12px; }
+.contents { display: flex; flex-wrap: wrap; gap: 4px 20px; font-size: .9375rem; }
+.contents a { color: var(--c0); text-decoration: none; }
+.contents a:hover { text-decoration: underline; }
 p { margin: 0 0 12px; max-width: 68ch; }
 .intro { font-size: 1.08rem; color: var(--soft); }
 .tiles { display: grid; gap: 12px; margin: 28px 0 0;
@@ -27,6 +34,8 @@ p { margin: 0 0 12px; max-width: 68ch; }
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 420px), 1fr)); }
 figure { margin: 0; } figcaption { margin-top: 8px; }
 img { display: block; width: 100%; height: auto; border-radius: 6px; }
+img.sheet { width: auto; max-width: 100%; }
+.tiles + .two { margin-top: 28px; }
 img.small { image-rendering: pixelated; }
 .film .stage { display: grid; grid-template-columns: minmax(0, 460px) 1fr;
   gap: 24px; align-items: center; }
@@ -65,6 +74,7 @@ details[open] > summary { margin-bottom: 10px; }
 pre { background: var(--card); border: 1px solid var(--line); border-radius: 8px;
   padding: 10px 14px; overflow-x: auto; margin: 6px 0 16px;
   font: .84rem/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
+pre.wrap { white-space: pre-wrap; overflow-wrap: anywhere; }
 ol { padding-left: 1.3em; } li { margin-bottom: 6px; }
 footer { margin-top: 56px; color: var(--soft); font-size: .8125rem; }
 @media (max-width: 640px) { .film .stage { grid-template-columns: 1fr; } }

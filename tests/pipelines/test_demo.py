@@ -2,55 +2,232 @@
 
 from __future__ import annotations
 
+import html
+import json
+import re
+import shlex
+import shutil
+import signal
+
+import click
 import pytest
 
+from stylegan_jax.checkpoints.model_file import read_metadata
+from stylegan_jax.cli.main import cli
 from stylegan_jax.errors import UserError
-from stylegan_jax.pipelines import demo
+from stylegan_jax.pipelines import demo, demo_stages
+from stylegan_jax.pipelines.pair_manifest import read_pairs
+from stylegan_jax.training.experiment import load_config
+from stylegan_jax.training.loop import Outcome
+
+# Most of the time is compiling: R1's phase is left out.
+BOTH = (
+    "data.resolution=16",
+    "loss.r1_gamma=0",
+    "snapshot.grid=4",
+    "eval.num=16",
+    "train.batch=32",
+    "train.tick_kimg=0.032",
+)
+PHOTO = (
+    "model.channel_base=64",
+    "model.channel_max=8",
+    "model.z_dim=8",
+    "model.w_dim=8",
+    "train.total_kimg=0.064",
+)
+# Its own pipeline takes long to compile; the slow test below has it.
+STYLE = ("train.total_kimg=0.032", "augment.mode=diffaugment")
+PLAN = demo.Plan(
+    faces=40,
+    overrides=tuple(f"--config.{word}" for word in BOTH + PHOTO),
+    comics=40,
+    style_overrides=tuple(f"--config.{word}" for word in BOTH + STYLE),
+    pairs=5,
+)
+# Files that tell whether a stage was done again.
+MADE = (
+    "faces/dataset.json", "models/best.json", "comic/dataset.json", "config.json",
+    "style/made_from.json", "style/config.json", "style/models/best.json",
+    "blend/grid.png", "blend/blend.safetensors", "pairs/manifest.jsonl",
+    "pairs/A/00000004.png", "pairs/B/00000004.png",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A finished demo, and what it said."""
+    said: list[str] = []
+    workdir = tmp_path_factory.mktemp("demo") / "demo"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(demo, "FULL", PLAN)
+        found = demo.run_demo(workdir, show_progress=False, say=said.append)
+    assert found == demo.Demo(workdir / "report.html")
+    return workdir, said
 
 
 @pytest.fixture
-def tiny_demo(monkeypatch):
-    words = (
-        "data.resolution=16",
-        "model.channel_base=64",
-        "model.channel_max=8",
-        "model.z_dim=8",
-        "model.w_dim=8",
-        "train.total_kimg=0.128",
-        "train.tick_kimg=0.064",
-        "train.batch=32",
-        "train.seed=0",
-        "snapshot.grid=4",
-        "eval.num=16",
-    )
-    plan = demo.Plan(faces=40, overrides=tuple(f"--config.{w}" for w in words))
-    monkeypatch.setattr(demo, "FULL", plan)
+def workdir(finished, tmp_path, monkeypatch):
+    """A copy of it, at the same relative place."""
+    monkeypatch.setattr(demo, "FULL", PLAN)
+    shutil.copytree(finished[0], tmp_path / "demo")
+    return tmp_path / "demo"
 
 
-def test_from_nothing_to_a_page_and_again(tiny_demo, tmp_path):
-    said = []
-    workdir = tmp_path / "demo"
-    outcome, page = demo.run_demo(workdir, show_progress=False, say=said.append)
-    assert outcome.nimg == 128
-    text = page.read_text()
+def run(workdir, said=None, **options):
+    say = said.append if said is not None else lambda text: None
+    return demo.run_demo(workdir, show_progress=False, say=say, **options)
+
+
+def times(workdir):
+    return {name: (workdir / name).stat().st_mtime_ns for name in MADE}
+
+
+def test_the_stages_tell_what_they_do(finished):
+    assert finished[1] == [
+        "drawing 40 toy photo faces",
+        "training a small StyleGAN2 on them",
+        "drawing 40 toy comic faces",
+        "fine-tuning it on the comics",
+        "blending the two",
+        "drawing 5 pairs",
+        "drawing new faces and writing the report",
+    ]
+
+
+def test_every_stage_is_made_from_the_one_before(finished):
+    workdir, _ = finished
+    parent = json.loads((workdir / "style" / "made_from.json").read_text())
+    assert set(parent) == {"g_ema", "g", "d"}
+    style = read_metadata(next((workdir / "style" / "models").glob("g_ema-*")))
+    assert style["provenance"]["parent"]["sha256"] == parent["g_ema"]
+    blend = read_metadata(workdir / "blend" / "blend.safetensors")["provenance"]
+    assert blend["parents"][0]["sha256"] == parent["g_ema"]
+    assert blend["recipe"]["resolution"] == 16
+    assert len(read_pairs(workdir / "pairs")) == 5
+    seeds = [
+        (workdir / name / "attributes.csv").read_text().splitlines()[1].split(",")[1]
+        for name in ("faces", "comic")
+    ]
+    assert seeds == ["0", "1000000"]
+
+
+def test_the_page_has_the_chapters_in_order(finished):
+    text = (finished[0] / "report.html").read_text()
+    titles = re.findall(r"<h2><span>\d</span> (.*?)</h2>", text)
+    assert titles == [
+        "A generator from nothing",
+        "A second style from 40 pictures",
+        "Between the two: a blend",
+        "Pairs: one face, two styles",
+    ]
     assert "drew 40 faces" in text and "data:image/png;base64," in text
+    assert "the blocks of 4 and 8 pixels from the photo generator" in text
+    assert "here the one at 0.032 kimg" in text
+    assert text.count('<div class="card film">') == 2
     assert "stylegan-jax train --config stylegan2_auto" in text
-    assert (workdir / "faces" / "attributes.csv").is_file()
-    assert (workdir / "faces-new.png").is_file()
-    assert said[0] == "drawing 40 toy faces"
-    again, _ = demo.run_demo(workdir, show_progress=False, say=said.append)
-    assert again.nimg == 128
+    plain = re.sub(r"<(style|script)>.*?</\1>|<table>.*", "", text, flags=re.S)
+    assert "{" not in plain
 
 
-def test_a_demo_of_another_size_is_not_told_as_this_one(tiny_demo, tmp_path):
+def test_what_the_page_says_to_type_is_understood(finished):
+    text = (finished[0] / "report.html").read_text()
+    blocks = re.findall(r'<pre class="wrap">(.*?)</pre>', text, flags=re.S)
+    lines = [line for block in blocks for line in html.unescape(block).splitlines()]
+    assert len(lines) == 7
+    for line in lines:
+        program, *words = shlex.split(line)
+        assert program == "stylegan-jax"
+        command: click.Command = cli
+        context = click.Context(cli)
+        while isinstance(command, click.Group):
+            command = command.get_command(context, words.pop(0))
+        # Raises for options that the command does not have.
+        context = command.make_context(command.name, words)
+        if command.name == "train":
+            load_config(context.params["name"], context.args)
+
+
+def test_again_nothing_is_done_twice(workdir):
+    before = times(workdir)
+    (workdir / "report.html").unlink()
+    said: list[str] = []
+    assert run(workdir, said).page.is_file()
+    assert times(workdir) == before
+    assert said == [
+        "training a small StyleGAN2 on them",
+        "fine-tuning it on the comics",
+        "drawing new faces and writing the report",
+    ]
+
+
+def test_what_is_missing_is_made_again_alike(workdir):
+    before = {name: (workdir / name).read_bytes() for name in MADE}
+    # A blend of other models.
+    other = next((workdir / "models").glob("g_ema-*"))
+    shutil.copy(other, workdir / "blend" / "blend.safetensors")
+    (workdir / "pairs" / "B" / "00000004.png").unlink()
+    document = json.loads((workdir / "pairs" / "manifest.json").read_text())
+    document["complete"] = False  # as after a kill
+    (workdir / "pairs" / "manifest.json").write_text(json.dumps(document))
+    run(workdir)
+    assert {name: (workdir / name).read_bytes() for name in MADE} == before
+
+
+def test_a_signal_ends_it_and_leaves_no_page(workdir, monkeypatch):
+    (workdir / "report.html").unlink()
+    stopped = Outcome(None, 8, signal.SIGTERM)
+    monkeypatch.setattr(demo_stages, "train", lambda *args, **kwargs: stopped)
+    assert run(workdir) == demo.Demo(None, signal.SIGTERM)
+    monkeypatch.setattr(demo, "train", lambda *args, **kwargs: stopped)
+    assert run(workdir) == demo.Demo(None, signal.SIGTERM)
+    assert not (workdir / "report.html").exists()
+
+
+def test_a_style_of_another_generator_is_refused(workdir):
+    record = workdir / "style" / "made_from.json"
+    record.write_text(record.read_text().replace('"g": "', '"g": "0'))
+    with pytest.raises(UserError, match="style was not fine-tuned from the best"):
+        run(workdir)
+
+
+@pytest.mark.parametrize("options", [{"seed": 1}, {"fast": True}])
+def test_a_demo_of_another_kind_is_not_told_as_this_one(workdir, options):
+    with pytest.raises(UserError, match="holds the faces of another demo"):
+        run(workdir, **options)
+
+
+def test_what_a_kill_left_half_written_is_no_hindrance(workdir, monkeypatch):
+    shutil.rmtree(workdir / "style")
+    (workdir / "style").mkdir()
+    (workdir / "style" / ".made_from.json.part-1").touch()
+    stopped = Outcome(None, 8, signal.SIGTERM)
+    monkeypatch.setattr(demo_stages, "train", lambda *args, **kwargs: stopped)
+    assert run(workdir) == demo.Demo(None, signal.SIGTERM)
+    assert (workdir / "style" / "made_from.json").is_file()
+
+
+def test_faces_of_unknown_origin_are_refused(tmp_path):
     (tmp_path / "faces").mkdir()
     (tmp_path / "faces" / "one.png").touch()
-    with pytest.raises(UserError, match="holds 1 faces of another demo"):
-        demo.run_demo(tmp_path, show_progress=False, say=print)
+    with pytest.raises(UserError, match="style None and not photo, num None and not"):
+        run(tmp_path)
 
 
 def test_a_folder_with_something_else_is_left_alone(tmp_path):
     (tmp_path / "thesis.tex").touch()
     with pytest.raises(UserError, match="holds something else"):
-        demo.run_demo(tmp_path, show_progress=False, say=print)
+        run(tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+@pytest.mark.slow
+def test_the_fast_demo(tmp_path):
+    found = run(tmp_path / "demo", fast=True)
+    text = found.page.read_text()
+    assert "p of the augmentation at the end" in text
+    lines = (tmp_path / "demo" / "style" / "stats.jsonl").read_text().splitlines()
+    last = json.loads(lines[-1])
+    assert last["kimg"] >= 0.5 and 0 <= last["augment/p"] <= 0.8
+    assert {"swd/mean", "watch/nearest", "watch/gap"} <= set(last)
+    assert len(read_pairs(tmp_path / "demo" / "pairs")) == demo.FAST.pairs

@@ -8,13 +8,8 @@ import pytest
 from stylegan_jax.checkpoints.pictures import save_png
 from stylegan_jax.errors import UserError
 from stylegan_jax.pipelines.curves import MAX_POINTS, curve_svg, thin, ticks
-from stylegan_jax.pipelines.report import (
-    Section,
-    duration,
-    read_stats,
-    sample_grids,
-    write_report,
-)
+from stylegan_jax.pipelines.report import Chapter, Section, write_report
+from stylegan_jax.pipelines.report_run import duration, read_stats, sample_grids
 
 
 @pytest.fixture
@@ -82,9 +77,36 @@ def test_page_holds_the_run_and_fetches_nothing(workdir):
     assert text.count("data:image/png;base64,") == 5  # two large, three in the strip
 
 
+def test_chapters_follow_the_run_in_order(workdir):
+    chapters = [
+        Chapter("First <one>", "Text.", commands=["a --b", "c 'd'"]),
+        Chapter(
+            "Second",
+            figures={"share": "0.5"},
+            sections=[Section("", "No heading.")],
+            run=workdir,
+            curves=("Losses",),
+        ),
+    ]
+    text = _write(workdir, chapters=chapters, sections=[Section("Data")])
+    order = [
+        '<a href="#chapter-1"><b>1</b> First &lt;one&gt;</a>',
+        'id="chapter-1"', "Text.", "10.0 kimg", "Through time", "<h3>Data</h3>",
+        "a --b\nc &#x27;d&#x27;</pre>", 'id="chapter-2"', "share", "Through time",
+        "<h3>Losses</h3>", "No heading.", "How it was made",
+    ]  # fmt: skip
+    places = [text.find(part) for part in order[:8]]
+    second = text.index('id="chapter-2"')
+    places += [text.find(part, second) for part in order[8:]]
+    assert -1 not in places and places == sorted(places)
+    assert text.count("<h3>Distance to the real pictures</h3>") == 1
+    assert "<h3></h3>" not in text
+
+
 def test_an_empty_run_has_a_page(tmp_path):
     text = _write(tmp_path)
     assert "What it draws" not in text and "Curves" not in text
+    assert "contents" not in text.partition("</style>")[2]
 
 
 def test_page_is_written_again_to_the_same_bytes(workdir):
