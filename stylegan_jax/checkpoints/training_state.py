@@ -83,7 +83,7 @@ class TrainingCheckpoints:
                 f"The checkpoint {self._folder / str(step)} does not fit this "
                 "configuration: a run goes on with the networks it was begun with. "
                 "Use the same model section as in config.json, or another --workdir. "
-                f"Different are: {'; '.join(different)}."
+                f"Different are: {_some(different)}."
             )
         abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
         args = ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
@@ -116,6 +116,11 @@ def _shapes(tree: Any) -> dict[str, str]:
         jax.tree_util.keystr(path): f"{leaf.dtype}{list(leaf.shape)}"
         for path, leaf in leaves
     }
+
+
+def _some(lines: list[str], most: int = 6) -> str:
+    rest = f"; and {len(lines) - most} more" if len(lines) > most else ""
+    return "; ".join(lines[:most]) + rest
 
 
 def _differences(saved: Mapping[str, str], wanted: Mapping[str, str]) -> list[str]:

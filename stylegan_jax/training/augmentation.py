@@ -223,6 +223,15 @@ def make_augmentation(
     """
     if kimg is None:
         kimg = 100.0 if finetune else 500.0
-    return Augmentation(
-        mode=mode, spec=make_spec(pipe, mirror=mirror), kimg=kimg, **numbers
-    )
+    wrong, spec, made = [], AugmentSpec(), None
+    try:
+        spec = make_spec(pipe, mirror=mirror)
+    except UsageError as error:
+        wrong.append(str(error))
+    try:
+        made = Augmentation(mode=mode, spec=spec, kimg=kimg, **numbers)
+    except UsageError as error:
+        wrong.append(str(error))
+    if wrong or made is None:
+        raise UsageError(" ".join(wrong))
+    return made

@@ -117,12 +117,12 @@ def build_run(
         parent = open_parent(config.init.model, fresh_d=config.init.fresh_d)
         config = config.copy_and_resolve_references()
         _settle(config, parent)
-    data, held_out = hold_out(
-        open_data(config, workdir, progress=progress), config.data.held_out
-    )
-    height, width, channels = data[0][0].image_shape
+    pictures = open_data(config, workdir, progress=progress)
+    height, width, channels = pictures[0][0].image_shape
     mesh = spmd.make_mesh(devices)
     config = presets.resolve(config, height, width, mesh.size)
+    _check_enough(pictures, config.train.batch)
+    data, held_out = hold_out(pictures, config.data.held_out)
     _check_enough(data, config.train.batch)
     augmentation = augmentation_of(config)
     if augmentation.mode in ("ada", "fixed"):
@@ -131,12 +131,14 @@ def build_run(
         config, (height, width, channels), data[0][0].label_dim, parent
     )
     accumulate = accumulation(config, mesh.size)
+    hyper = make_hyper(config, accumulate)
+    hyper.freeze.check(g, d)
     return GanRun(
         config=config,
         mesh=mesh,
         g=g,
         d=d,
-        hyper=make_hyper(config, accumulate),
+        hyper=hyper,
         rows=make_rows(config, mesh.size, accumulate),
         data=data,
         held_out=held_out,

@@ -15,6 +15,7 @@ from stylegan_jax.checkpoints.model_file import sha256_of
 from stylegan_jax.checkpoints.stylegan2_discriminator import StyleGAN2Discriminator
 from stylegan_jax.checkpoints.stylegan2_generator import StyleGAN2Generator
 from stylegan_jax.errors import UsageError, UserError
+from stylegan_jax.training.freeze import Freeze
 from stylegan_jax.training.state import GanState
 
 # Fields of the networks that a configuration keeps for itself: how they are computed
@@ -70,10 +71,11 @@ class Parent:
             if config.model.mbstd_group_size is None and config.train.batch is None:
                 config.model.mbstd_group_size = self.d.config["mbstd_group_size"]
 
-    def adopt(self, state: GanState) -> GanState:
+    def adopt(self, state: GanState, freeze: Freeze) -> GanState:
         """A fresh state with these weights in it, where it had its own."""
+        g_params = freeze.settle(self.g.params, self.g_ema.params)
         changes: dict[str, Any] = {
-            "g_params": placed(self.g.params, state.g_params),
+            "g_params": placed(g_params, state.g_params),
             "ema_params": placed(self.g_ema.params, state.ema_params),
             "moving_stats": placed(
                 self.g_ema.variables["moving_stats"], state.moving_stats

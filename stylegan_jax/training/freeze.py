@@ -12,7 +12,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from stylegan_jax.models.stylegan2 import Discriminator
+from stylegan_jax.errors import UsageError
+from stylegan_jax.models.stylegan2 import Discriminator, Generator
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +51,48 @@ class Freeze:
             return jnp.zeros_like(leaf) if frozen else leaf
 
         return jax.tree_util.tree_map_with_path(mask, gradients)
+
+    def settle(self, g_params: Any, ema_params: Any) -> Any:
+        """The generator to train, with what is frozen from the averaged one.
+
+        So both have the same there and keep it: the average follows what is trained.
+        """
+
+        def choose(path, trained, averaged):
+            names = tuple(step.key for step in path)
+            return jnp.copy(averaged) if self._g(names) else trained
+
+        return jax.tree_util.tree_map_with_path(choose, g_params, ema_params)
+
+    def check(self, g: Generator, d: Discriminator) -> None:
+        """Refuses what these networks do not have.
+
+        Raises:
+            UsageError: naming every offender.
+        """
+        wrong = []
+        most = len(d_layers(d)) - 1
+        if self.d_layers > most:
+            wrong.append(
+                f"freeze.d_layers={self.d_layers} must be at most {most}, which leaves "
+                "the discriminator its last layer"
+            )
+        sides = [4 << i for i in range(g.num_blocks)]
+        if self.g_below and self.g_below not in sides:
+            known = ", ".join(map(str, sides))
+            wrong.append(f"freeze.g_below={self.g_below} must be 0 or one of {known}")
+        if wrong:
+            raise UsageError(f"The configuration is out of range: {'; '.join(wrong)}.")
+
+    def __str__(self) -> str:
+        """What is frozen, in words; "" for nothing."""
+        parts = [
+            (self.g_mapping, "the generator's mapping"),
+            (self.g_affine, "its styles"),
+            (self.g_below > 4, f"its blocks below {self.g_below} px"),
+            (self.d_layers, f"the discriminator's first {self.d_layers} layers"),
+        ]
+        return ", ".join(text for frozen, text in parts if frozen)
 
     def _g(self, names: tuple[str, ...]) -> bool:
         if names[0] == "mapping":

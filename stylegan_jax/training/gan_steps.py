@@ -340,7 +340,8 @@ def _accumulate(gradient, params, state, batch, key, hyper: GanHyper):
 
 def _running_means(state: GanState, aux: Any, hyper: GanHyper) -> dict[str, Any]:
     changes: dict[str, Any] = {}
-    if "w_mean" in aux:
+    # w_avg belongs to the mapping network: where that stands still, so does it.
+    if "w_mean" in aux and not hyper.freeze.g_mapping:
         w_avg = state.moving_stats["mapping"]["w_avg"]
         w_avg = aux["w_mean"] + hyper.w_avg_beta * (w_avg - aux["w_mean"])
         changes["moving_stats"] = {"mapping": {"w_avg": w_avg}}

@@ -70,12 +70,11 @@ class Snapshots:
         state: GanState,
         nimg: int,
         measured: Mapping[str, float] | None,
-        *,
-        last: bool,
     ) -> None:
-        """Writes ``snapshot.parts`` of this moment and removes the oldest.
+        """Writes the networks of this moment and removes what need not be kept.
 
-        The last snapshot has all parts, so that another run can start from it.
+        Older moments keep ``snapshot.parts``; the newest, the best and the last one
+        from before overfitting keep all, so that another run can start from them.
         """
         kimg = nimg // 1000
         g, d = self._run.g, self._run.d
@@ -90,8 +89,6 @@ class Snapshots:
         known = parent.licence if parent else made
         licence = known if made in known else f"{known}; and {made}"
         for part, (family, module, variables) in parts.items():
-            if part not in self._parts and not last:
-                continue
             save_model(
                 self._folder / f"{part}-{kimg:06d}.safetensors",
                 jax.device_get(variables),
@@ -158,7 +155,7 @@ class Snapshots:
         known = json.loads(path.read_text()) if path.exists() else []
         entry = {
             "kimg": kimg,
-            "epochs": nimg / available(self._run.data),
+            "epochs": epochs(self._run, nimg),
             **figures,
             "overfitted": overfitted(figures),
         }
@@ -167,21 +164,34 @@ class Snapshots:
         write_text(path, json.dumps(document, indent=1) + "\n")
 
     def _remove_old(self) -> None:
-        if self._keep <= 0:
-            return
         kept = {self._kimg_of("best.json"), last_good(self._folder)}
-        kimgs = sorted(
-            int(p.stem.split("-")[1]) for p in self._folder.glob("g_ema-*.safetensors")
-        )
-        for kimg in kimgs[: -self._keep]:
-            if kimg not in kept:
-                for part in ("g_ema", "g", "d"):
+        kimgs = snapshots_in(self._folder)
+        recent = set(kimgs[-self._keep :] if self._keep > 0 else kimgs)
+        for kimg in set(kimgs[:-1]) - kept:
+            for part in ("g_ema", "g", "d"):
+                if kimg not in recent or part not in self._parts:
                     name = f"{part}-{kimg:06d}.safetensors"
                     (self._folder / name).unlink(missing_ok=True)
+        self._mark_removed()
+
+    def _mark_removed(self) -> None:
+        """Says in ``watch.json`` which of its snapshots are still there."""
+        path = self._folder / "watch.json"
+        if path.exists():
+            there = set(snapshots_in(self._folder))
+            entries = json.loads(path.read_text())
+            document = [{**e, "kept": e["kimg"] in there} for e in entries]
+            write_text(path, json.dumps(document, indent=1) + "\n")
 
     def _kimg_of(self, name: str) -> int | None:
         path = self._folder / name
         return json.loads(path.read_text())["kimg"] if path.exists() else None
+
+
+def snapshots_in(models: Path) -> list[int]:
+    """Kimg of the snapshots in a run's ``models/``, in order."""
+    found = models.glob("g_ema-*.safetensors")
+    return sorted(int(p.stem.split("-")[1]) for p in found)
 
 
 def last_good(models: Path) -> int | None:
@@ -215,6 +225,11 @@ def viewable(grid: np.ndarray) -> np.ndarray:
 def available(data: Weighted) -> int:
     """Number of pictures in the data, without their mirror images."""
     return sum(dataset.num_images for dataset, _ in data)
+
+
+def epochs(run: GanRun, nimg: int) -> float:
+    """How often this run has seen its pictures; not what its parent had seen."""
+    return (nimg - int(run.config.init.resume_kimg * 1000)) / available(run.data)
 
 
 def real_pictures(data: Weighted, num: int, seed: int) -> dict[str, np.ndarray]:

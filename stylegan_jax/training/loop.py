@@ -25,9 +25,15 @@ from stylegan_jax.training.build import GanRun, build_run
 from stylegan_jax.training.evaluation import Evaluation
 from stylegan_jax.training.experiment import to_plain
 from stylegan_jax.training.figures import Figures
-from stylegan_jax.training.hooks import Samples, Snapshots, available
+from stylegan_jax.training.hooks import Samples, Snapshots, available, epochs
 from stylegan_jax.training.interrupt import StopSignal
 from stylegan_jax.training.progress import Progress
+from stylegan_jax.training.resume import (
+    Clock,
+    begun_with,
+    first_state,
+    resume_point,
+)
 from stylegan_jax.training.schedule import Every
 from stylegan_jax.training.state import GanState
 from stylegan_jax.training.writers import StatsWriter
@@ -46,28 +52,6 @@ class Outcome:
     state: GanState
     nimg: int
     signal: int | None
-
-
-@dataclasses.dataclass
-class Clock:
-    """Counters of a run on the host.
-
-    Attributes:
-        step: updates done.
-        nimg: images seen.
-        earlier: seconds before this call.
-        began: monotonic time of this call's first step.
-    """
-
-    step: int
-    nimg: int
-    earlier: float
-    began: float = 0.0
-
-    @property
-    def seconds(self) -> float:
-        """Wall time of the run over all calls, measuring and saving included."""
-        return self.earlier + time.monotonic() - self.began
 
 
 def train(
@@ -117,8 +101,8 @@ def _train(
     progress: Progress,
 ) -> Outcome:
     # Whatever may be refused is refused before minutes of compiling.
-    clock = _resume_point(run, checkpoints, progress)
-    state, key = _first_state(run, checkpoints, clock)
+    clock = resume_point(run, checkpoints, progress)
+    state, key = first_state(run, checkpoints, clock)
     if clock.nimg >= run.config.train.total_kimg * 1000:
         progress.say(
             f"nothing left to do: the run is at {clock.nimg / 1000:.2f} kimg; to go "
@@ -163,7 +147,6 @@ class _Loop:
             self._snapshots = Snapshots(run, workdir, "stylegan-jax train")
             self._evaluation = Evaluation(run, self._samples)
         self._warned: set[str] = set()
-        self._pictures = available(run.data)
         self._last_tick = (time.monotonic(), clock.nimg)
 
     def run(self, state: GanState, key: jax.Array, stop: StopSignal) -> Outcome:
@@ -224,10 +207,13 @@ class _Loop:
         self._progress.advance(self._run.hyper.batch)
         last = clock.nimg >= self._total
         measured: dict[str, float] = {}
+        snapshot = last or self._snapshot.due(before, clock.nimg)
+        # Where copies are watched for, every snapshot is judged.
         evaluate = last or self._eval.due(before, clock.nimg)
+        evaluate |= snapshot and self._run.config.eval.watch
         if evaluate or self._tick.due(before, clock.nimg):
             measured = self._write_tick(state, evaluate)
-        if last or self._snapshot.due(before, clock.nimg):
+        if snapshot:
             self._take_snapshot(state, measured)
 
     def _write_tick(self, state: GanState, evaluate: bool) -> dict[str, float]:
@@ -246,7 +232,7 @@ class _Loop:
             "step": clock.step,
             "nimg": clock.nimg,
             "kimg": clock.nimg / 1000,
-            "epochs": clock.nimg / self._pictures,
+            "epochs": epochs(self._run, clock.nimg),
             "seconds": clock.seconds if clock.began else clock.earlier,
             "images_per_second": rate,
             **averages,
@@ -270,8 +256,7 @@ class _Loop:
             name = f"{clock.nimg // 1000:06d}"
             grid = self._samples.write_fakes(state, name)
             self._stats.picture(clock.step, "fakes", grid)
-            last = clock.nimg >= self._total
-            self._snapshots.write(state, clock.nimg, measured, last=last)
+            self._snapshots.write(state, clock.nimg, measured)
             self._warn(self._snapshots.warning(measured))
         self._save(state)
         # Grids and files are no training: they do not count in the next tick's rate.
@@ -285,6 +270,7 @@ class _Loop:
             "seconds": clock.seconds,
             "seed": self._run.config.train.seed,
             "data": self._run.data_identity,
+            **begun_with(self._run),
         }
         self._checkpoints.save(clock.step, state, document)
 
@@ -315,37 +301,8 @@ def _introduce(run: GanRun, progress: Progress) -> None:
         f"{run.mesh.size} {device.device_kind} device(s) in "
         f"{jax.process_count()} process(es)"
     )
-
-
-def _resume_point(
-    run: GanRun, checkpoints: TrainingCheckpoints, progress: Progress
-) -> Clock:
-    """The counters of the newest checkpoint, or of a run that begins."""
-    newest = checkpoints.latest()
-    if newest is None:
-        return Clock(0, int(run.config.init.resume_kimg * 1000), 0.0)
-    document = checkpoints.read_document(newest)
-    seed = run.config.train.seed
-    if document["seed"] != seed:
-        raise UserError(
-            f"This run was begun with train.seed={document['seed']} and cannot go on "
-            f"with {seed}: use that seed, or another --workdir."
-        )
-    if document["data"] != run.data_identity:
-        progress.say("note: the pictures are not those that this run was begun with")
-    progress.say(f"going on at {document['nimg'] / 1000:.2f} kimg")
-    return Clock(newest, document["nimg"], document["seconds"])
-
-
-def _first_state(
-    run: GanRun, checkpoints: TrainingCheckpoints, clock: Clock
-) -> tuple[GanState, jax.Array]:
-    """The checkpoint's state, or a fresh one; and the run's root key."""
-    key = compiling.root_key(run, run.config.train.seed)
-    if checkpoints.latest() is None:
-        state = compiling.make_init(run)(key)
-        return run.parent.adopt(state) if run.parent else state, key
-    return checkpoints.restore(clock.step, compiling.abstract_state(run)), key
+    if frozen := str(run.hyper.freeze):
+        progress.say(f"frozen: {frozen}")
 
 
 def _write_config(

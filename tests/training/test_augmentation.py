@@ -109,3 +109,10 @@ def test_every_value_out_of_range_is_named():
         make_augmentation("ada", pipe="bcg")
     with pytest.raises(UsageError, match="policy"):
         make_augmentation("diffaugment", policy="blur")
+
+
+def test_all_offenders_are_named_at_once():
+    with pytest.raises(UsageError) as caught:
+        make_augmentation("adda", pipe="bgz", p=7)
+    for named in ("bgz", "adda", "augment.p=7"):
+        assert named in str(caught.value)

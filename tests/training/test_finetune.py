@@ -61,12 +61,14 @@ def params(workdir, part):
 def test_goes_on_from_the_parent_with_what_is_frozen_still(parent, comic, tmp_path):
     words = ("freeze.d_layers=2", "freeze.g_mapping=true", "freeze.g_below=8")
     finetune(parent, comic, tmp_path, *words)
-    g, before = params(tmp_path, "g"), params(parent, "g")
-    still = {k for k in g if g[k].tobytes() == before[k].tobytes()}
-    frozen = {k for k in g if k.startswith(("params/mapping/", "params/synthesis/b4/"))}
-    assert frozen <= still
-    moved = {k for k in set(g) - still if k.startswith("params/")}
-    assert any("b16/conv0/weight" in k for k in moved)
+    before = params(parent, "g_ema")
+    where = ("params/mapping/", "params/synthesis/b4/", "moving_stats/mapping/")
+    frozen = {k for k in before if k.startswith(where)}
+    for part in ("g", "g_ema"):
+        found = params(tmp_path, part)
+        still = {k for k in found if found[k].tobytes() == before[k].tobytes()}
+        assert frozen <= still
+        assert "params/synthesis/b16/conv0/weight" not in still
     d, d_before = params(tmp_path, "d"), params(parent, "d")
     assert set(d) == set(d_before)
     for name in ("params/b16/fromrgb/weight", "params/b16/conv0/weight"):
@@ -192,6 +194,31 @@ def test_correspondence_needs_a_source_and_groups(tiny, parent, comic, tmp_path)
     with pytest.raises(UsageError, match="groups of 2, .* at least 3"):
         words = ("loss.correspondence_weight=1", "model.mbstd_group_size=2")
         finetune(parent, comic, tmp_path, *words)
+
+
+def test_freezing_what_is_not_there_is_refused(parent, comic, tmp_path):
+    with pytest.raises(UsageError) as caught:
+        finetune(parent, comic, tmp_path, "freeze.d_layers=99", "freeze.g_below=5")
+    assert "freeze.d_layers=99 must be at most" in str(caught.value)
+    assert "freeze.g_below=5 must be 0 or one of 4, 8, 16" in str(caught.value)
+
+
+def test_pictures_that_count_as_seen(parent, comic, tmp_path):
+    with pytest.raises(UsageError, match="larger --config.train.total_kimg"):
+        finetune(parent, comic, tmp_path / "a", "init.resume_kimg=5")
+    words = ("init.resume_kimg=5", "train.total_kimg=5.016")
+    finetune(parent, comic, tmp_path / "b", *words)
+    last = (tmp_path / "b" / "stats.jsonl").read_text().splitlines()[-1]
+    assert json.loads(last)["nimg"] == 5016
+    assert json.loads(last)["epochs"] == 16 / 22
+
+
+def test_going_on_with_another_parent_is_refused(parent, comic, tmp_path):
+    finetune(parent, comic, tmp_path / "run")
+    with pytest.raises(UserError, match="cannot go on with loss.corr.*=1000: use that"):
+        finetune(parent, comic, tmp_path / "run", "loss.correspondence_weight=1000")
+    with pytest.raises(UserError, match="begun with init.model=.*parent0 "):
+        finetune(tmp_path / "run", comic, tmp_path / "run")
 
 
 def test_a_damaged_generator_is_not_replaced_by_the_averaged_one(

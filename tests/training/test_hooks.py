@@ -63,11 +63,13 @@ def test_copies_are_not_the_best_and_the_last_good_snapshot_is_kept(make, tmp_pa
     measured = [(9.0, GOOD), (5.0, GOOD), (6.0, GOOD), (1.0, COPIES), (0.5, COPIES)]
     for kimg, (swd, watch) in enumerate(measured):
         figures = {"swd/mean": swd, **watch}
-        snapshots.write(state, kimg * 1000, figures, last=False)
+        snapshots.write(state, kimg * 1000, figures)
     models = tmp_path / "models"
     assert json.loads((models / "best.json").read_text())["kimg"] == 1
     kept = sorted(int(p.stem.split("-")[1]) for p in models.glob("g_ema-*"))
     assert kept == [1, 2, 4]
+    watched = json.loads((models / "watch.json").read_text())
+    assert [e["kimg"] for e in watched if e["kept"]] == kept
     said = snapshots.warning({"swd/mean": 0.5, **COPIES})
     assert "g_ema-000002.safetensors is the newest snapshot from before" in said
     assert snapshots.warning({"swd/mean": 0.5, **GOOD}) is None
@@ -79,5 +81,21 @@ def test_of_copies_alone_the_nearest_is_the_best(make, tmp_path):
     snapshots = Snapshots(run, tmp_path, "test")
     for kimg, swd in enumerate((3.0, 2.0)):
         figures = {"swd/mean": swd, **COPIES}
-        snapshots.write(state, kimg * 1000, figures, last=False)
+        snapshots.write(state, kimg * 1000, figures)
     assert json.loads((tmp_path / "models" / "best.json").read_text())["kimg"] == 1
+
+
+def test_only_moments_to_start_from_keep_all_networks(make, tmp_path):
+    run = make("snapshot.keep=4", "snapshot.parts=g_ema")
+    state = compiling.make_init(run)(compiling.root_key(run, 0))
+    snapshots = Snapshots(run, tmp_path, "test")
+    measured = [(5.0, GOOD), (9.0, GOOD), (8.0, GOOD), (0.5, COPIES), (0.4, COPIES)]
+    for kimg, (swd, watch) in enumerate(measured):
+        snapshots.write(state, kimg * 1000, {"swd/mean": swd, **watch})
+    names = sorted(p.stem for p in (tmp_path / "models").glob("*.safetensors"))
+    best, last_from_before, newest = 0, 2, 4
+    every = [f"g_ema-{k:06d}" for k in (0, 1, 2, 3, 4)]
+    full = [
+        f"{part}-{k:06d}" for part in "dg" for k in (best, last_from_before, newest)
+    ]
+    assert names == sorted(every + full)
