@@ -31,6 +31,8 @@ SIDE = 16
 NEAREST = 0.6
 DIVERSITY = 0.5
 GAP = 0.75
+# Root mean square distance up to which two pictures are one, of the range -1 to 1.
+SAME = 1e-3
 # Pictures compared at a time.
 CHUNK = 512
 
@@ -47,7 +49,7 @@ class Memorisation:
         """Describes the training set.
 
         Args:
-            training: [N, H, W, C] uint8, at least two pictures.
+            training: [N, H, W, C] uint8, at least two pictures; without mirror images.
 
         Raises:
             UserError: fewer than two pictures, or all are equal.
@@ -58,7 +60,9 @@ class Memorisation:
         mirrored = small(training[:, :, ::-1])
         self._known = np.concatenate([self._training, mirrored])
         near = nearest(self._training, self._known, skip_self=True)
-        self.nearest = float(np.median(near[near > 0])) if (near > 0).any() else 0.0
+        # The same picture twice says nothing of how far different ones are apart.
+        near = near[near > SAME]
+        self.nearest = float(np.median(near)) if len(near) else 0.0
         self.spread = spread(self._training)
         if self.nearest == 0 or self.spread == 0:
             raise UserError(

@@ -10,7 +10,13 @@ from stylegan_jax.metrics.memorisation import Memorisation, discriminator_gap
 from stylegan_jax.metrics.swd import SlicedWasserstein
 from stylegan_jax.training.build import GanRun
 from stylegan_jax.training.gan_steps import to_model_range
-from stylegan_jax.training.hooks import Samples, available, local, real_pictures
+from stylegan_jax.training.hooks import (
+    Samples,
+    available,
+    different_pictures,
+    local,
+    real_pictures,
+)
 from stylegan_jax.training.state import GanState
 from stylegan_jax.types import Params
 
@@ -29,14 +35,15 @@ class Evaluation:
         self._num = min(config.num, available(run.data))
         if config.every_kimg <= 0 or not (config.watch or "swd" in config.metrics):
             return
-        reals = real_pictures(run.data, self._num, seed)
         if "swd" in config.metrics:
-            self._swd = SlicedWasserstein(reals["image"], seed=0)
+            reals = real_pictures(run.data, self._num, seed)["image"]
+            self._swd = SlicedWasserstein(reals, seed=0)
         if config.watch:
-            self._watch = Memorisation(reals["image"])
+            known = different_pictures(run.data, self._num, seed)
+            self._watch = Memorisation(known["image"])
             if run.held_out:
-                held_out = real_pictures(run.held_out, available(run.held_out), seed)
-                self._scores = _Scores(run, reals, held_out)
+                new = different_pictures(run.held_out, self._num, seed)
+                self._scores = _Scores(run, known, new)
 
     def measure(self, state: GanState) -> dict[str, float]:
         """Measures by name; empty where nothing is measured."""

@@ -232,6 +232,24 @@ def epochs(run: GanRun, nimg: int) -> float:
     return (nimg - int(run.config.init.resume_kimg * 1000)) / available(run.data)
 
 
+def different_pictures(data: Weighted, num: int, seed: int) -> dict[str, np.ndarray]:
+    """Up to ``num`` pictures of the data, none twice and none mirrored.
+
+    A stream of a mirrored set shows a picture and its mirror image: to who looks for
+    copies they are one.
+
+    Returns:
+        ``image`` uint8 [N, H, W, C] and ``label`` float32 [N, c].
+    """
+    places = [(dataset, i) for dataset, _ in data for i in range(dataset.num_images)]
+    order = np.random.default_rng(seed).permutation(len(places))[:num]
+    items = [places[k][0][places[k][1]] for k in order]
+    return {
+        "image": np.stack([item["image"] for item in items]),
+        "label": np.stack([item["label"] for item in items]),
+    }
+
+
 def real_pictures(data: Weighted, num: int, seed: int) -> dict[str, np.ndarray]:
     """The first ``num`` samples of a stream of their own: image and label."""
     with make_stream(data, batch=num, seed=seed, workers=0) as stream:

@@ -86,3 +86,10 @@ def test_the_reason_names_every_figure_beyond_its_bound():
     said = "watch/diversity 0.20 is below 0.5, watch/gap 0.80 is above 0.75"
     assert why_overfitted(figures) == said
     assert not overfitted({"watch/gap": 0.1, "watch/nearest": 0.8})
+
+
+def test_pictures_that_are_there_twice_do_not_count(faces):
+    known, new = faces
+    once = Memorisation(known)(new)
+    twice = Memorisation(np.concatenate([known, known[:60], known[:20, :, ::-1]]))(new)
+    assert twice["watch/nearest"] == pytest.approx(once["watch/nearest"], rel=0.05)

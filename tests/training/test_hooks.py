@@ -10,7 +10,12 @@ import pytest
 from stylegan_jax.errors import UsageError
 from stylegan_jax.training import compile as compiling
 from stylegan_jax.training.build import build_run
-from stylegan_jax.training.hooks import Samples, Snapshots, last_good
+from stylegan_jax.training.hooks import (
+    Samples,
+    Snapshots,
+    different_pictures,
+    last_good,
+)
 
 
 @pytest.fixture
@@ -99,3 +104,12 @@ def test_only_moments_to_start_from_keep_all_networks(make, tmp_path):
         f"{part}-{k:06d}" for part in "dg" for k in (best, last_from_before, newest)
     ]
     assert names == sorted(every + full)
+
+
+def test_different_pictures_are_neither_doubled_nor_mirrored(make):
+    run = make("data.mirror=true")
+    found = different_pictures(run.data, 1000, 0)
+    dataset = run.data[0][0]
+    every = sorted(dataset[i]["image"].tobytes() for i in range(dataset.num_images))
+    assert sorted(x.tobytes() for x in found["image"]) == every
+    assert len(different_pictures(run.data, 5, 0)["image"]) == 5
