@@ -114,8 +114,11 @@ def find_model(path: str | Path, *, part: str = "g_ema") -> Path:
     """Finds the model file that a path means.
 
     1. A file is meant itself.
-    2. A run's folder: ``models/best.json`` names the kimg of the best snapshot, as
-       ``{"kimg": 12}``; without it the newest ``models/<part>-<kimg>.safetensors``.
+    2. A run's folder, or its ``models``: one of ``<part>-<kimg>.safetensors``, by the
+       moment of the run's generator: ``best.json`` names the kimg of the best snapshot,
+       as ``{"kimg": 12}``; without it, or where that ``g_ema`` is gone, the newest
+       ``g_ema`` counts. A part without a snapshot of that moment gives its nearest
+       newer one, or else its newest; `moment_of` tells which it is.
     3. A folder of parts: ``<part>.safetensors``; or the only one there is, where no
        other part than ``g_ema`` is asked for.
 
@@ -144,7 +147,8 @@ def find_model(path: str | Path, *, part: str = "g_ema") -> Path:
         return files[0]
     raise UserError(
         f"the folder {path} holds no model {part}: expected "
-        f"models/{part}-*.safetensors (a run that has saved a snapshot) or "
+        f"models/{part}-*.safetensors (a run that has saved a snapshot), "
+        f"{part}-*.safetensors (its models) or "
         f"{part}.safetensors."
     )
 
@@ -152,39 +156,80 @@ def find_model(path: str | Path, *, part: str = "g_ema") -> Path:
 def find_parts(folder: str | Path) -> dict[str, Path]:
     """The files of all parts that a run's folder or a folder of parts has, by part.
 
+    They are those that `find_model` finds: of one moment of the run, where all parts
+    have a snapshot of it. `moment_of` tells the moment of each.
+
     Raises:
-        UserError: ``models/best.json`` is damaged.
+        UserError: ``best.json`` is damaged.
     """
     found = {part: _find_part(Path(folder), part) for part in PARTS}
     return {part: file for part, file in found.items() if file is not None}
 
 
+def moment_of(file: str | Path) -> int | None:
+    """The kimg that a snapshot's name tells; None for files of other names.
+
+    Args:
+        file: such as ``models/g_ema-000012.safetensors``, which gives 12.
+    """
+    match = re.fullmatch(
+        rf"(?:{'|'.join(PARTS)})-([0-9]+)\.safetensors", Path(file).name
+    )
+    return int(match[1]) if match else None
+
+
+def snapshots(folder: str | Path, part: str = "g_ema") -> dict[int, Path]:
+    """The snapshots of a part by kimg, the oldest first.
+
+    Args:
+        folder: a run's folder, or its ``models``.
+        part: one of `PARTS`.
+
+    Returns:
+        Empty where there are none.
+    """
+    for place in (Path(folder, "models"), Path(folder)):
+        found = {
+            kimg: file
+            for file in place.glob(f"{part}-*.safetensors")
+            if (kimg := moment_of(file)) is not None
+        }
+        if found:
+            return dict(sorted(found.items()))
+    return {}
+
+
 def _find_part(folder: Path, part: str) -> Path | None:
     """The file of that part, a run's snapshots first; None where there is none."""
-    snapshots = _snapshots(folder / "models", part)
-    if snapshots:
-        best = _best(folder / "models" / "best.json")
-        return snapshots.get(best, snapshots[max(snapshots)])
+    found = snapshots(folder, part)
+    if found:
+        # Generator and discriminator of one moment belong together.
+        moment = _moment(snapshots(folder), next(iter(found.values())).parent)
+        newer = [kimg for kimg in found if moment is not None and kimg >= moment]
+        return found[min(newer, default=max(found))]
     single = folder / f"{part}.safetensors"
     return single if single.is_file() else None
 
 
-def _snapshots(folder: Path, part: str) -> dict[int, Path]:
-    """A run's snapshots of a part by kimg."""
-    found = {}
-    for file in folder.glob(f"{part}-*.safetensors"):
-        match = re.fullmatch(rf"{part}-(\d+)\.safetensors", file.name)
-        if match:
-            found[int(match[1])] = file
-    return found
+def _moment(generators: Mapping[int, Path], models: Path) -> int | None:
+    """The kimg that a run's folder stands for; None where nothing tells.
+
+    Args:
+        generators: its snapshots of ``g_ema``.
+        models: the folder that they and ``best.json`` are in.
+    """
+    best = _best(models / "best.json")
+    if not generators or best in generators:
+        return best
+    return max(generators)
 
 
-def _best(file: Path) -> int:
-    """The kimg of the best snapshot; -1 where none is named."""
+def _best(file: Path) -> int | None:
+    """The kimg of the best snapshot; None where none is named."""
     try:
         document = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return -1
+        return None
     except (OSError, ValueError) as error:
         raise UserError(
             f"{file} cannot be read ({error}): delete it to use the newest snapshot."

@@ -56,9 +56,8 @@ Compare: stylegan-jax blend ffhq.safetensors runs/comic --grid grid.png \\
 @click.option(
     "--mapping",
     type=click.Choice(["base", "style"]),
-    default="base",
-    show_default=True,
-    help="Which model gives the mapping network and w_avg.",
+    help="Which model gives the mapping network and w_avg.  [default: base, unless "
+    "--parts or the curve name mapping]",
 )
 @click.option(
     "--with",
@@ -82,9 +81,7 @@ Compare: stylegan-jax blend ffhq.safetensors runs/comic --grid grid.png \\
     show_default=True,
     help="Sheet: at most so many of STYLE's snapshots, where it is a run's folder.",
 )
-@click.option(
-    "--seeds", default="0-3", show_default=True, help="Pictures of the sheet."
-)
+@click.option("--seeds", help="Pictures of the sheet.  [default: 0-3]")
 @click.option(
     "--seed", type=click.IntRange(0, 2**32 - 1), help="Short for --seeds with one seed."
 )
@@ -116,6 +113,7 @@ def blend(
     """
     from stylegan_jax.errors import UsageError
     from stylegan_jax.pipelines import blend as library
+    from stylegan_jax.pipelines.blend_table import table
 
     if out is None and grid is None:
         raise UsageError("nothing to write: name OUT.safetensors, or --grid SHEET.png.")
@@ -132,19 +130,25 @@ def blend(
     others = [library.parse_ingredient(text) for text in options["others"]]
     if grid is not None and others:
         raise UsageError("a sheet compares BASE and STYLE alone: leave --with out.")
-    found: dict = {}
+    # OUT is checked before the sheet is drawn, and written once that is there: wrong
+    # options write neither.
+    plan = None
     if out is not None:
-        found = library.blend_models(base, style, out, recipe=recipe, others=others)
+        plan = library.plan_blend(base, style, out, recipe=recipe, others=others)
+    sheet = {}
     if grid is not None:
-        found["grid"] = _draw(base, style, grid, recipe, options, out is None)
-    sheet = found.get("grid", {})
-    for warning in found.get("warnings") or sheet.get("warnings", []):
-        click.echo(f"warning: {warning}", err=True)
+        sheet = _draw(base, style, grid, recipe, options, out is None)
+    found = plan.write() if plan is not None else {}
+    if sheet:
+        found["grid"] = sheet
+    for kind in ("warning", "note"):
+        for text in found.get(f"{kind}s") or sheet.get(f"{kind}s", []):
+            click.echo(f"{kind}: {text}", err=True)
     if as_json:
         click.echo(json.dumps(found))
         return
     if out is not None:
-        click.echo(library.table(found))
+        click.echo(table(found))
         click.echo(f"{out}: blended")
     if grid is not None:
         click.echo(
@@ -160,12 +164,15 @@ def _draw(base, style, grid, recipe, options, alone) -> dict:
 
     from tqdm import tqdm
 
+    from stylegan_jax.errors import UsageError
     from stylegan_jax.pipelines.blend_grid import blend_grid, parse_numbers
     from stylegan_jax.pipelines.generate import parse_seeds
 
     if not alone:  # these two are OUT's
         recipe = dataclasses.replace(recipe, resolution=None, curve=None)
-    seed = options["seed"]
+    seed, seeds = options["seed"], options["seeds"]
+    if seed is not None and seeds is not None:
+        raise UsageError("--seed is short for --seeds with one seed: give one of them.")
     resolutions = options["resolutions"]
     # disable=None: a bar only where a person watches.
     with tqdm(unit="img", leave=False, disable=None) as bar:
@@ -177,7 +184,9 @@ def _draw(base, style, grid, recipe, options, alone) -> dict:
             resolutions=resolutions and parse_numbers(resolutions, int),
             alphas=parse_numbers(options["alphas"], float),
             snapshots=options["snapshots"],
-            seeds=parse_seeds(options["seeds"]) if seed is None else [seed],
+            seeds=parse_seeds("0-3" if seeds is None else seeds)
+            if seed is None
+            else [seed],
             truncation_psi=options["psi"],
             cell=options["cell"],
             progress=bar.update,

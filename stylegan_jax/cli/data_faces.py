@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from stylegan_jax.cli.going_on import told_how_to_go_on
 from stylegan_jax.cli.times import Seconds
 from stylegan_jax.errors import printable
 
@@ -126,7 +127,8 @@ def align(
         detector=detector,
     )
     # disable=None: a bar only where a person watches.
-    with tqdm(unit="photo", leave=False, disable=None) as bar:
+    said = told_how_to_go_on(f"{dst} keeps its crops", overwrite=overwrite)
+    with said, tqdm(unit="photo", leave=False, disable=None) as bar:
         done = library(
             src,
             dst,
@@ -278,7 +280,8 @@ def _limit(name: str, default: float | None, text: str) -> Any:
 @click.option(
     "--landmarks",
     metavar="dlib|FILE.json",
-    help="For pose, eyes and mouth, as of `data align`; SRC/align.json if not given.",
+    help="For pose, eyes and mouth, as of `data align`; SRC/align.json if not given. "
+    "dlib also leaves out pictures without a face.",
 )
 @_DETECTOR
 @click.option(
@@ -306,7 +309,8 @@ def _limit(name: str, default: float | None, text: str) -> Any:
 @click.option(
     "--manifest",
     type=click.Path(),
-    help="A manifest.json that you edited: its keep decides.",
+    help="A manifest.json that you edited: its keep decides. It replaces a DST that "
+    "was curated from SRC before, without --overwrite.",
 )
 @click.option(
     "--thumbnails",
@@ -337,11 +341,12 @@ def curate(
 
     DST gets the pictures that stay, report.html with the reason beside each of the
     others, and manifest.json: change keep there (or tick pictures in the report and
-    save it) and run the command again with --manifest.
+    save it) and run the command again with --manifest DST/manifest.json, which replaces
+    DST.
 
-    Pose, eyes and mouth are judged from landmarks and not at all where there are none;
-    of near-duplicates the sharpest stays. With --clip, pictures that are more like a
-    --drop-text than like any --keep-text are left out.
+    Pose, eyes and mouth are judged from landmarks; pictures that have none are judged
+    by the rest. Of near-duplicates the sharpest stays. With --clip, pictures that are
+    more like a --drop-text than like any --keep-text are left out.
 
     The exit code is 1 if nothing stays.
     """
@@ -366,11 +371,12 @@ def curate(
             thumbnails=thumbnails,
             progress=_stepper(bar),
         )
-    if done.posed < done.pictures:
+    if done.unposed:
+        where = f" in {landmarks}" if landmarks else ""
+        what = ": run data align first, or give --landmarks" if not landmarks else ""
         click.echo(
-            f"warning: {done.pictures - done.posed} of {done.pictures} pictures have "
-            "no landmarks, so their pose and eyes were not judged: run data align "
-            "first, or give --landmarks.",
+            f"warning: {done.unposed} of {done.pictures} pictures have no landmarks"
+            f"{where}, so their pose and eyes were not judged{what}.",
             err=True,
         )
     if as_json:

@@ -6,7 +6,7 @@ import click
 
 
 @click.command(
-    epilog="Example: stylegan-jax generate runs/a --seeds 0-31 --psi 0.7 --out grid.png"
+    epilog="Example: stylegan-jax generate runs/a --seeds 0-31 --grid --out grid.png"
 )
 @click.argument("model")
 @click.option("--seeds", required=True, help="Such as 0-31,40; both ends included.")
@@ -44,6 +44,9 @@ import click
     type=click.IntRange(1),
     help="About how many pictures to compute at a time; changes none of them.",
 )
+@click.option(
+    "--grid", is_flag=True, help="One grid; --out must end in .png, which means it too."
+)
 @click.option("--columns", type=click.IntRange(1), help="Columns of the grid.")
 def generate(
     model: str,
@@ -55,6 +58,7 @@ def generate(
     label: int | None,
     z_source: str,
     batch: int | None,
+    grid: bool,
     columns: int | None,
 ) -> None:
     """Draw pictures from a generator.
@@ -68,6 +72,11 @@ def generate(
     # What costs nothing to check comes before the model is read.
     numbers = library.parse_seeds(seeds)
     is_grid = library.check_out(out)
+    if grid and not is_grid:
+        raise UsageError(
+            f"--grid draws one picture and --out {out} is a folder's name: end it in "
+            ".png, or leave --grid out for a file per seed."
+        )
     if columns is not None and not is_grid:
         raise UsageError("--columns is for a grid: give --out a name ending in .png.")
 

@@ -27,6 +27,7 @@ from stylegan_jax.faces.records import read_entries
 from stylegan_jax.faces.texts import TextFilter
 
 FORMAT = 1
+NO_FACE = "no face seen"
 # Pictures that are held in memory to be compared with texts.
 _TOGETHER = 16
 # Each threshold with the measure it holds, and how a picture beyond it is called.
@@ -134,8 +135,8 @@ def judge(
     Args:
         source: the pictures.
         thresholds: what decides.
-        landmarks: ``dlib``, or a file that `landmarks.FileFinder` reads; None takes the
-            source's own ``align.json``, and judges no pose where there is none.
+        landmarks: ``dlib``, which leaves out pictures without a face, or a file for
+            `landmarks.FileFinder`; None takes the source's ``align.json``.
         detector: of dlib, one of `detectors.DETECTORS`.
         texts: what pictures should and should not be like; None does not ask.
         manifest: decides instead, for the pictures in it; see `read_manifest`.
@@ -321,13 +322,12 @@ class _Measurer:
         """The landmarks of the largest face, or why there are none where asked for."""
         if self._dlib and self._finder is None:
             self._finder = DlibFinder(detector=self._detector)
+        faces = parse_faces([record.get("landmarks")]) or []
         if self._finder is not None:
             faces = self._finder.find(name, np.asarray(image))
-            if not faces:
-                return None, "no face seen" if self._dlib else "no landmarks"
+        if faces:
             return faces[0].points, None
-        faces = parse_faces([record.get("landmarks")]) or []
-        return (faces[0].points if faces else None), None
+        return None, NO_FACE if self._dlib else None  # from a file: judged by the rest
 
 
 def _compare(

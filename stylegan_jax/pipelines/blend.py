@@ -18,10 +18,12 @@ from stylegan_jax.latents.generator_layers import (
     generator_layers,
 )
 from stylegan_jax.pipelines.blend_parents import (
+    Parent,
     check_parents,
     licence_of,
     lineage,
     read_parent,
+    same_file_note,
     warning_of,
 )
 
@@ -41,7 +43,8 @@ class Recipe:
         ramp: ``logistic`` or ``linear``, the form of a step with a width.
         curve: a JSON file of shares instead of a step, see `latents.blend`.
         parts: the parts that STYLE gives; None means all of the synthesis network.
-        mapping: ``base`` or ``style``: which gives the mapping network and w_avg.
+        mapping: ``base`` or ``style``: which gives the mapping network and w_avg. None
+            means STYLE where ``parts`` or the curve name it, else BASE.
     """
 
     resolution: int | None = None
@@ -50,7 +53,7 @@ class Recipe:
     ramp: str = "logistic"
     curve: Path | None = None
     parts: tuple[str, ...] | None = None
-    mapping: str = "base"
+    mapping: str | None = None
 
     def shares(self, layers: Sequence[Layer]) -> dict[tuple[str, str], float]:
         """The share of every layer and part.
@@ -59,10 +62,7 @@ class Recipe:
             UsageError: options contradict each other or are out of range, or the
                 curve's file does not fit.
         """
-        if self.mapping not in ("base", "style"):
-            raise UsageError(
-                f"the mapping comes from base or style, got {self.mapping}."
-            )
+        self._check_mapping()
         mapping = self.mapping == "style"
         if self.curve is None:
             resolution = self.resolution
@@ -80,17 +80,36 @@ class Recipe:
                 "a curve says the share of every layer: leave --resolution and --width "
                 "out, or the curve."
             )
+        curve = read_curve(self.curve)
+        if self.mapping and isinstance(curve, Mapping) and MAPPING in curve:
+            raise UsageError(
+                f"the curve {self.curve} says mapping's share: leave --mapping "
+                f"{self.mapping} out, or take mapping out of the curve."
+            )
         return trees.curve_shares(
             layers,
-            read_curve(self.curve),
+            curve,
             where=self.curve,
             alpha=self.alpha,
             parts=self.parts,
             mapping=mapping,
         )
 
+    def _check_mapping(self) -> None:
+        if self.mapping not in ("base", "style", None):
+            raise UsageError(
+                f"the mapping comes from base or style, got {self.mapping}."
+            )
+        if self.mapping == "base" and MAPPING in (self.parts or ()):
+            raise UsageError(
+                "--parts takes mapping from STYLE and --mapping base from BASE: leave "
+                "one of them out."
+            )
+
     def document(self) -> dict[str, Any]:
         """JSON values that say it again."""
+        curve = read_curve(self.curve) if self.curve else None
+        named = "style" if MAPPING in (self.parts or ()) else "base"
         return {
             "resolution": None
             if self.curve
@@ -98,9 +117,10 @@ class Recipe:
             "alpha": self.alpha,
             "width": self.width,
             "ramp": self.ramp,
-            "curve": read_curve(self.curve) if self.curve else None,
+            "curve": curve,
             "parts": list(self.parts) if self.parts else None,
-            "mapping": self.mapping,
+            # None: the curve says it.
+            "mapping": None if curve and MAPPING in curve else self.mapping or named,
         }
 
 
@@ -168,6 +188,86 @@ def parse_ingredient(text: str) -> Ingredient:
     return Ingredient(model, value)
 
 
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """A blend of which everything is checked and nothing is written yet.
+
+    Attributes:
+        out: the file to write.
+        parents: BASE, STYLE and the further models.
+        layers: of these generators.
+        shares: of every model but BASE.
+        provenance: how the blend is made, without its parents.
+    """
+
+    out: Path
+    parents: Sequence[Parent]
+    layers: Sequence[Layer]
+    shares: Sequence[trees.Shares]
+    provenance: Mapping[str, Any]
+
+    def write(self) -> dict[str, Any]:
+        """Writes the file; returns what `blend_models` does."""
+        base, *models = self.parents
+        found = {str(p.path): lineage(base, p) for p in models}
+        warnings = [warning_of(base, p, found[str(p.path)]) for p in models]
+        notes = [same_file_note(base, p) for p in models]
+        licence = licence_of(self.parents)
+        save_model(
+            self.out,
+            trees.blend([p.model.variables for p in self.parents], self.shares),
+            family=base.model.family,
+            config=base.config,
+            provenance={
+                **self.provenance,
+                "parents": [parent.document() for parent in self.parents],
+            },
+            licence=licence,
+        )
+        distances = [found[str(p.path)]["layers"] for p in models]
+        return {
+            "out": str(self.out),
+            "parents": [
+                {"path": str(p.path), "sha256": p.sha256, "licence": p.licence}
+                for p in self.parents
+            ],
+            "map": layer_map(self.layers, self.shares, distances),
+            "lineage": found,
+            "licence": licence,
+            "warnings": [text for text in warnings if text],
+            "notes": [text for text in notes if text],
+        }
+
+
+def plan_blend(
+    base: str | Path,
+    style: str | Path,
+    out: str | Path,
+    *,
+    recipe: Recipe | None = None,
+    others: Sequence[Ingredient] = (),
+) -> Plan:
+    """Reads models and checks that they blend, as `blend_models` does before it writes.
+
+    Returns:
+        The blend, to be written.
+    """
+    out = check_out(out)
+    recipe = recipe or Recipe()
+    parents = [read_parent(path) for path in (base, style, *(x.model for x in others))]
+    if any(out.exists() and out.samefile(parent.path) for parent in parents):
+        raise UserError(f"{out} is one of the models: choose another name.")
+    check_parents(parents)
+    layers = generator_layers(parents[0].model.variables)
+    shares = all_shares(layers, recipe, others)
+    provenance = {
+        "made_by": "blend",
+        "recipe": recipe.document(),
+        **({"with": [x.document() for x in others]} if others else {}),
+    }
+    return Plan(out, parents, layers, shares, provenance)
+
+
 def blend_models(
     base: str | Path,
     style: str | Path,
@@ -188,47 +288,13 @@ def blend_models(
     Returns:
         JSON values: ``out``, ``parents``, ``map`` (for every layer its ``resolution``,
         ``layer``, ``name``, ``parts``: the shares by part, of one number per model but
-        BASE), ``lineage`` by file, ``licence`` and ``warnings``.
+        BASE), ``lineage`` by file, ``licence``, ``warnings`` and ``notes``.
 
     Raises:
         UserError: the models do not blend, options are wrong, or ``out`` cannot be
             written or is one of the models.
     """
-    out = check_out(out)
-    recipe = recipe or Recipe()
-    parents = [read_parent(path) for path in (base, style, *(x.model for x in others))]
-    if any(out.exists() and out.samefile(parent.path) for parent in parents):
-        raise UserError(f"{out} is one of the models: choose another name.")
-    check_parents(parents)
-    layers = generator_layers(parents[0].model.variables)
-    shares = all_shares(layers, recipe, others)
-    found = {str(p.path): lineage(parents[0], p) for p in parents[1:]}
-    warnings = [warning_of(parents[0], p, found[str(p.path)]) for p in parents[1:]]
-    licence = licence_of(parents)
-    save_model(
-        out,
-        trees.blend([p.model.variables for p in parents], shares),
-        family=parents[0].model.family,
-        config=parents[0].config,
-        provenance={
-            "made_by": "blend",
-            "recipe": recipe.document(),
-            **({"with": [x.document() for x in others]} if others else {}),
-            "parents": [parent.document() for parent in parents],
-        },
-        licence=licence,
-    )
-    return {
-        "out": str(out),
-        "parents": [
-            {"path": str(p.path), "sha256": p.sha256, "licence": p.licence}
-            for p in parents
-        ],
-        "map": layer_map(layers, shares, [f["layers"] for f in found.values()]),
-        "lineage": found,
-        "licence": licence,
-        "warnings": [text for text in warnings if text],
-    }
+    return plan_blend(base, style, out, recipe=recipe, others=others).write()
 
 
 def check_out(out: str | Path) -> Path:
@@ -256,7 +322,8 @@ def all_shares(
     shares = [recipe.shares(layers)]
     for other in others:
         if isinstance(other.share, Path):
-            own = Recipe(curve=other.share, mapping=recipe.mapping)
+            # Not the recipe's mapping, of which STYLE may have the whole share.
+            own = Recipe(curve=other.share)
         else:
             own = dataclasses.replace(recipe, alpha=other.share)
         shares.append(own.shares(layers))
@@ -284,51 +351,3 @@ def layer_map(
         }
         for layer in layers
     ]
-
-
-def table(document: Mapping[str, Any]) -> str:
-    """What `blend_models` returned, for a screen."""
-    base, *models = document["parents"]
-    names = ["STYLE", *(f"+{i}" for i in range(1, len(models)))]
-    lines = [f"BASE   {base['path']}"]
-    for name, model in zip(names, models, strict=True):
-        found = document["lineage"][model["path"]]
-        told = found["common_ancestor"]
-        kin = f", common ancestor {told[:12]}…" if told else ""
-        lines.append(
-            f"{name:<6} {model['path']}  (distance {found['distance']:.3f}{kin})"
-        )
-    heads = "".join(f"{name + ' share':>14}{'distance':>10}" for name in names)
-    lines += ["", f"{'resolution':>10}  {'layer':<8}{'parts':<26}{heads}"]
-    for row in document["map"]:
-        for parts, values in _same_shares(row["parts"]):
-            cells = "".join(
-                f"{value:>14.3f}{'' if d is None else format(d, '.3f'):>10}"
-                for value, d in zip(values, row["distance"], strict=True)
-            )
-            size = row["resolution"] or "-"
-            lines.append(f"{size:>10}  {row['layer']:<8}{parts:<26}{cells}")
-    lines += ["", f"mapping and w_avg: {mapping_words(document['map'])}"]
-    lines += [f"licence: {document['licence']}"]
-    return "\n".join(lines)
-
-
-def mapping_words(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Which model gives the mapping network and w_avg."""
-    (shares,) = (row["parts"][MAPPING] for row in rows if row["name"] == MAPPING)
-    whole = [i for i, share in enumerate(shares) if share == 1]
-    if whole:
-        return "from STYLE" if whole[0] == 0 else f"from +{whole[0]}"
-    if not any(shares):
-        return "from BASE"
-    return "mixed, as the table says"
-
-
-def _same_shares(
-    parts: Mapping[str, Sequence[float]],
-) -> list[tuple[str, Sequence[float]]]:
-    """Parts of equal shares in one row."""
-    grouped: dict[tuple[float, ...], list[str]] = {}
-    for part, values in parts.items():
-        grouped.setdefault(tuple(values), []).append(part)
-    return [(" ".join(names), values) for values, names in grouped.items()]

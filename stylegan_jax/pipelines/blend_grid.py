@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
-from stylegan_jax.checkpoints.load import model_from
+from stylegan_jax.checkpoints.load import model_from, snapshots
 from stylegan_jax.checkpoints.pictures import save_png
 from stylegan_jax.checkpoints.structure import fit_variables
 from stylegan_jax.checkpoints.stylegan2_generator import StyleGAN2Generator
@@ -23,6 +22,7 @@ from stylegan_jax.pipelines.blend_parents import (
     check_parents,
     lineage,
     read_parent,
+    same_file_note,
     warning_of,
 )
 from stylegan_jax.pipelines.contact_sheet import Row, Section, draw_sheet
@@ -78,7 +78,7 @@ def blend_grid(
 
     Returns:
         JSON values: ``out``, ``resolutions``, ``alphas``, ``seeds``, ``snapshots``
-        (their files), ``pictures`` drawn and ``warnings``.
+        (their files), ``pictures`` drawn, ``warnings`` and ``notes``.
 
     Raises:
         UserError: the models do not blend, or options are wrong.
@@ -97,11 +97,12 @@ def blend_grid(
         for resolution in wanted
     }
     sheet = _Sheet(ours, seeds, truncation_psi, progress)
-    sections, warnings = [], []
+    sections, warnings, notes = [], [], []
     for file in files:
         theirs = read_parent(file)
         check_parents([ours, theirs])
         warnings.append(warning_of(ours, theirs, lineage(ours, theirs)))
+        notes.append(same_file_note(ours, theirs))
         sections.append(sheet.section(theirs, choices))
     save_png(out, draw_sheet(sections, cell=cell))
     return {
@@ -112,6 +113,7 @@ def blend_grid(
         "snapshots": [str(file) for file in files],
         "pictures": sheet.drawn,
         "warnings": [text for text in warnings if text],
+        "notes": [text for text in notes if text],
     }
 
 
@@ -152,7 +154,7 @@ class _Sheet:
         resolutions = list(dict.fromkeys(resolution for _, resolution in choices))
         rows = [
             Row(
-                f"alpha {alpha:g}" if i == 0 else "",
+                f"alpha {alpha:g}, seed {seed}" if i == 0 else f"seed {seed}",
                 [
                     self._base_drawn[i],
                     *(drawn[alpha, resolution][i] for resolution in resolutions),
@@ -160,7 +162,7 @@ class _Sheet:
                 ],
             )
             for alpha in dict.fromkeys(alpha for alpha, _ in choices)
-            for i in range(len(self._seeds))
+            for i, seed in enumerate(self._seeds)
         ]
         heads = ["BASE", *(f"from {r} px" for r in resolutions), "STYLE"]
         return Section(f"STYLE {style.path.name}", heads, rows)
@@ -186,18 +188,13 @@ def snapshots_of(style: str | Path, number: int) -> list[Path]:
 
     Args:
         style: a model file, or a folder.
-        number: at most so many of a run's ``models/g_ema-<kimg>.safetensors``.
+        number: at most so many of a run's ``g_ema-<kimg>.safetensors``.
 
     Returns:
         Evenly chosen snapshots, the newest last; the path itself where it is a file or
         a folder without snapshots.
     """
-    found = {
-        int(match[1]): file
-        for file in Path(style, "models").glob("g_ema-*.safetensors")
-        if (match := re.fullmatch(r"g_ema-([0-9]+)\.safetensors", file.name))
-    }
-    files = [found[kimg] for kimg in sorted(found)]
+    files = list(snapshots(style).values())
     if not files:
         return [Path(style)]
     number = min(number, len(files))

@@ -165,6 +165,18 @@ def warning_of(base: Parent, other: Parent, found: Mapping[str, Any]) -> str | N
     )
 
 
+def same_file_note(base: Parent, other: Parent) -> str | None:
+    """A sentence where both files have the same bytes, which blend to themselves."""
+    if base.sha256 != other.sha256:
+        return None
+    if base.path.resolve() == other.path.resolve():
+        return f"{base.path} is blended with itself, which changes nothing."
+    return (
+        f"{base.path} and {other.path} have the same bytes: blending the two "
+        "changes nothing."
+    )
+
+
 def licence_of(parents: Sequence[Parent]) -> str:
     """The licence of a blend: every different licence of its parents."""
     licences = dict.fromkeys(parent.licence for parent in parents)

@@ -16,7 +16,13 @@ from PIL import Image
 from stylegan_jax.data import images, sources
 from stylegan_jax.data.prepare import check_destination, write_aside
 from stylegan_jax.errors import UserError
-from stylegan_jax.faces.curate import Thresholds, Verdict, judge, manifest_text
+from stylegan_jax.faces.curate import (
+    NO_FACE,
+    Thresholds,
+    Verdict,
+    judge,
+    manifest_text,
+)
 from stylegan_jax.faces.names import check_names
 from stylegan_jax.faces.texts import TextFilter
 from stylegan_jax.pipelines.curate_page import MANIFEST, PAGE, curate_page
@@ -34,6 +40,8 @@ class Curated:
         kept: how many stay.
         by_hand: how many a manifest decided otherwise than the thresholds.
         posed: how many had landmarks, so that pose and eyes were judged.
+        unposed: how many could be read and had none; a picture that was left out as
+            ``no face seen`` is of neither kind.
         reasons: kind of reason → how many pictures have it.
         rejected: name → reasons.
         texts: what pictures were compared with, `TextFilter.to_json`; or None.
@@ -44,6 +52,7 @@ class Curated:
     kept: int
     by_hand: int
     posed: int
+    unposed: int
     reasons: dict[str, int]
     rejected: dict[str, list[str]]
     texts: dict[str, Any] | None = None
@@ -81,7 +90,8 @@ def curate(
         detector: see there.
         texts: see there.
         manifest: the manifest of an earlier run, edited by a person: its ``keep``
-            decides. May lie in ``dst``.
+            decides. May lie in ``dst``. With one, a ``dst`` that an earlier run made of
+            a source of this name is replaced without ``overwrite``.
         overwrite: replace ``dst`` if this program wrote it.
         workers: processes; None means one per core.
         thumbnails: pictures shown on the page, at most, of the kept and of the left out
@@ -96,7 +106,8 @@ def curate(
     if not len(source):
         raise UserError(f"{src} holds no pictures: check the path.")
     check_names(source.names, src)
-    check_destination(dst, overwrite=overwrite, src=src)
+    again = manifest is not None and _is_curated(dst, source.name)
+    check_destination(dst, overwrite=overwrite or again, src=src)
     thresholds = thresholds or Thresholds()
     verdicts = judge(
         source,
@@ -118,6 +129,15 @@ def curate(
     return done
 
 
+def _is_curated(dst: str | os.PathLike, name: str) -> bool:
+    """Whether ``dst`` is what `curate` wrote of a source of that name."""
+    try:
+        note = sources.open_source(dst).provenance()
+    except UserError:
+        return False
+    return "curated" in note and note.get("source") == name
+
+
 def _summary(
     dst: str | os.PathLike, verdicts: list[Verdict], texts: TextFilter | None
 ) -> Curated:
@@ -133,10 +153,17 @@ def _summary(
         kept=len(verdicts) - len(rejected),
         by_hand=sum(v.by_hand for v in verdicts),
         posed=sum("yaw" in v.measures for v in verdicts),
+        unposed=sum(_is_unposed(v) for v in verdicts),
         reasons=dict(kinds.most_common()),
         rejected=rejected,
         texts=texts.to_json() if texts else None,
     )
+
+
+def _is_unposed(verdict: Verdict) -> bool:
+    """Whether nobody looked for landmarks in a picture that can be read."""
+    measures = verdict.measures
+    return bool(measures) and "yaw" not in measures and NO_FACE not in verdict.reasons
 
 
 def kind_of(reason: str) -> str:

@@ -86,7 +86,7 @@ def curate_page(
         title: the source's name.
         verdicts: of all pictures.
         thresholds: that were asked for.
-        summary: ``pictures``, ``kept``, ``by_hand``, ``posed``, ``reasons`` and
+        summary: ``pictures``, ``kept``, ``by_hand``, ``unposed``, ``reasons`` and
             ``texts``, as of `curate.Curated`.
         pictures: the pictures to show: name → a small JPEG, or None where there is no
             picture to show.
@@ -130,13 +130,14 @@ def _intro(summary: Mapping[str, Any]) -> str:
     text = (
         "Every picture with the reason why it was left out. To decide otherwise, tick "
         "or untick it and save the manifest below, or edit <code>manifest.json</code> "
-        "by hand (<code>keep</code>); then run <code>stylegan-jax data curate SRC DST "
-        "--manifest manifest.json</code> again."
+        "by hand (<code>keep</code>); then run the same <code>stylegan-jax data curate "
+        "SRC DST</code> again with <code>--manifest manifest.json</code> (its path): "
+        "that replaces DST, and this page."
     )
-    lacking = summary["pictures"] - summary["posed"]
-    if lacking:
+    if summary["unposed"]:
         text += (
-            f"</p><p>{lacking} of {summary['pictures']} pictures have no landmarks: "
+            f"</p><p>{summary['unposed']} of {summary['pictures']} pictures have no "
+            "landmarks: "
             "their pose, eyes and mouth were not judged."
         )
     if texts := summary.get("texts"):

@@ -33,6 +33,9 @@ def mix_grid(
 ) -> dict[str, Any]:
     """Writes the grid: in row r and column c the latents of r, the layers those of c.
 
+    The pictures of the rows and columns are on its left and upper margins; the corner
+    between them is white, or transparent.
+
     Args:
         model: a generator.
         rows: seeds such as ``0-3``, or an ``.npz`` of latents.
@@ -84,7 +87,9 @@ def mix_grid(
             progress(len(part))
     drawn = np.concatenate(parts)
     heads, sides, inner = np.split(drawn, [len(top), len(top) + len(left)])
-    corner = np.zeros((1, height, width, channels), np.uint8)
+    # The place of no picture: white, or transparent where pictures have alpha.
+    blank = 0 if PNG_MODES[channels].endswith("A") else 255
+    corner = np.full((1, height, width, channels), blank, np.uint8)
     lines = [corner, heads]
     for i, side in enumerate(sides):
         lines += [side[None], inner[i * len(top) : (i + 1) * len(top)]]

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from stylegan_jax.checkpoints.load import find_model, find_parts, load
+from stylegan_jax.checkpoints.load import find_model, find_parts, load, moment_of
 from stylegan_jax.checkpoints.model_file import sha256_of
 from stylegan_jax.checkpoints.stylegan2_discriminator import StyleGAN2Discriminator
 from stylegan_jax.checkpoints.stylegan2_generator import StyleGAN2Generator
@@ -48,6 +48,7 @@ class Parent:
         d: the discriminator; None where a fresh one is asked for.
         provenance: where they come from, for the new run's files.
         licence: the licence that their weights are under.
+        note: what a person should know of them; "" for nothing.
     """
 
     g: StyleGAN2Generator
@@ -55,6 +56,7 @@ class Parent:
     d: StyleGAN2Discriminator | None
     provenance: dict[str, Any]
     licence: str
+    note: str = ""
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -118,8 +120,9 @@ def open_parent(path: str | Path, *, fresh_d: bool) -> Parent:
             f"init.model={path} is a {g_ema.metadata.get('family')} and no StyleGAN2 "
             "generator: give another model."
         )
-    d = None
+    d, used = None, ["g_ema", "g"]
     if not fresh_d:
+        used.append("d")
         if path.is_file():
             raise UsageError(
                 f"init.model={path} is a generator alone, and a discriminator that "
@@ -132,8 +135,8 @@ def open_parent(path: str | Path, *, fresh_d: bool) -> Parent:
                 f"the networks in {path} do not belong together: the generator draws "
                 f"{g_ema.image_shape} and the discriminator takes {d.image_shape}."
             )
-    has_g = path.is_dir() and "g" in find_parts(path)
-    g = load(path, part="g") if has_g else g_ema
+    parts = find_parts(path) if path.is_dir() else {}
+    g = load(path, part="g") if "g" in parts else g_ema
     return Parent(
         g=g,
         g_ema=g_ema,
@@ -145,7 +148,17 @@ def open_parent(path: str | Path, *, fresh_d: bool) -> Parent:
             "provenance": g_ema.metadata.get("provenance", {}),
         },
         licence=g_ema.metadata.get("licence", "not stated"),
+        note=_moments({k: v for k, v in parts.items() if k in used}),
     )
+
+
+def _moments(parts: dict[str, Path]) -> str:
+    """Says so where the networks of a run are of different moments."""
+    moments = {part: moment_of(file) for part, file in parts.items()}
+    if len(set(moments.values())) < 2:
+        return ""
+    said = ", ".join(f"{part} of {kimg} kimg" for part, kimg in moments.items())
+    return f"note: init.model has no snapshot with all networks, taken are {said}"
 
 
 def _open(path: Path, part: str) -> Any:

@@ -301,6 +301,8 @@ def _introduce(run: GanRun, progress: Progress) -> None:
         f"{run.mesh.size} {device.device_kind} device(s) in "
         f"{jax.process_count()} process(es)"
     )
+    if run.parent and run.parent.note:
+        progress.say(run.parent.note)
     if frozen := str(run.hyper.freeze):
         progress.say(f"frozen: {frozen}")
 

@@ -7,7 +7,14 @@ from tiny_models import leaves, save_tiny, tiny_discriminator, tiny_generator
 
 from stylegan_jax import load
 from stylegan_jax.checkpoints import model_file
-from stylegan_jax.checkpoints.load import FAMILIES, find_model, load_generator
+from stylegan_jax.checkpoints.load import (
+    FAMILIES,
+    find_model,
+    find_parts,
+    load_generator,
+    moment_of,
+    snapshots,
+)
 from stylegan_jax.checkpoints.structure import CHECKS, LINEN_FIELDS, config_of
 from stylegan_jax.checkpoints.stylegan2_discriminator import StyleGAN2Discriminator
 from stylegan_jax.checkpoints.stylegan2_generator import StyleGAN2Generator
@@ -169,6 +176,58 @@ def test_a_run_means_its_best_snapshot_where_one_is_named(run):
         best.write_text(text)
         with pytest.raises(UserError, match="delete it to use the newest"):
             find_model(run)
+
+
+def test_a_runs_models_mean_the_same_as_the_run(run):
+    (run / "models" / "best.json").write_text(json.dumps({"kimg": 2}))
+    for part in ("g_ema", "g"):
+        assert find_model(run / "models", part=part) == find_model(run, part=part)
+    assert find_parts(run / "models") == find_parts(run)
+    assert snapshots(run / "models") == snapshots(run)
+    assert list(snapshots(run)) == [2, 10]
+    with pytest.raises(UserError, match=r"d-\*\.safetensors"):
+        find_model(run / "models", part="d")
+
+
+@pytest.mark.parametrize(
+    ("best", "snapshots", "kimg"),
+    [
+        # All of one moment.
+        (4, {"g_ema": (1, 4, 9), "g": (4, 9), "d": (4, 9)}, (4, 4, 4)),
+        (None, {"g_ema": (1, 4), "g": (4,), "d": (4,)}, (4, 4, 4)),
+        # The nearest newer one, or the newest where all are older.
+        (1, {"g_ema": (1, 4, 9), "g": (4, 9), "d": (9,)}, (1, 4, 9)),
+        (9, {"g_ema": (1, 9), "g": (1, 4), "d": (4,)}, (9, 4, 4)),
+        # Of a newer generator than the discriminator's, too.
+        (None, {"g_ema": (1, 9), "g": (9,), "d": (1, 4)}, (9, 9, 4)),
+        # The best g_ema is gone: the newest counts, for its companions as well.
+        (4, {"g_ema": (1, 9), "g": (4, 9), "d": (4, 9)}, (9, 9, 9)),
+        (4, {"g_ema": (), "g": (4, 9), "d": (1, 9)}, (None, 4, 9)),
+        (None, {"g_ema": (), "g": (4, 9), "d": ()}, (None, 9, None)),
+    ],
+)
+def test_parts_are_of_one_moment_where_they_can_be(tmp_path, best, snapshots, kimg):
+    models = tmp_path / "models"
+    models.mkdir()
+    for part, numbers in snapshots.items():
+        for number in numbers:
+            (models / f"{part}-{number:06d}.safetensors").touch()
+    if best is not None:
+        (models / "best.json").write_text(json.dumps({"kimg": best}))
+    found = find_parts(tmp_path)
+    moments = tuple(
+        moment_of(found[part]) if part in found else None for part in snapshots
+    )
+    assert moments == kimg
+    for part, file in found.items():
+        assert find_model(tmp_path, part=part) == file
+
+
+def test_the_moment_is_in_the_name():
+    assert moment_of("runs/a/models/g_ema-000012.safetensors") == 12
+    assert moment_of("d-000000.safetensors") == 0
+    for name in ("g_ema.safetensors", "g_ema-notes.safetensors", "ffhq-12.safetensors"):
+        assert moment_of(name) is None
 
 
 def test_a_folder_of_parts_means_its_part(tmp_path):

@@ -1,5 +1,8 @@
 import json
+import shutil
 
+import jax
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from tiny_models import save_tiny, tiny_generator
@@ -11,7 +14,7 @@ from stylegan_jax.cli.blend import blend
 def models(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
     module, variables = tiny_generator()
-    near = {k: {**v} if k != "moving_stats" else v for k, v in variables.items()}
+    near = jax.tree.map(lambda leaf: np.asarray(leaf) * np.float32(1.25), variables)
     return [
         str(save_tiny(folder / "base.safetensors", module, variables)),
         str(save_tiny(folder / "style.safetensors", module, near)),
@@ -68,7 +71,35 @@ def test_a_sheet_alone_and_with_a_file(models, tmp_path):
         (["b.safetensors", "--with", "x"], "is no MODEL:SHARE_OR_CURVE"),
         (["--grid", "g.png", "--with", "x:1"], "leave --with out"),
         (["--grid", "g.png", "--alphas", "x"], "are no numbers apart by commas"),
-    ],
+        (["--grid", "g.png", "--seed", "1", "--seeds", "0-3"], "give one of them"),
+        (["b.safetensors", "--parts", "mapping", "--mapping", "base"], "leave one of"),
+        # OUT is not written either where the sheet is refused.
+        (["b.safetensors", "--resolution", "8", "--grid", "g.jpg"], "ending in .png"),
+        (
+            ["b.safetensors", "--resolution", "8", "--grid", "g.png", "--alphas", "2"],
+            "alpha is a number from 0 to 1",
+        ),
+        (
+            ["b.safetensors", "--resolution", "8", "--grid", "g.png", "--alphas", "x"],
+            "are no numbers apart",
+        ),
+        (
+            ["b.safetensors", "--resolution", "8", "--grid", "g.png", "--seeds", "2-1"],
+            "run backwards",
+        ),
+        (
+            [
+                "b.safetensors",
+                "--resolution",
+                "8",
+                "--grid",
+                "g.png",
+                "--resolutions",
+                "64",
+            ],
+            "choose from 4, 8, 16",
+        ),
+    ],  # fmt: skip
 )
 def test_refusals(models, words, sentence, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -76,3 +107,25 @@ def test_refusals(models, words, sentence, tmp_path, monkeypatch):
     assert done.exit_code == 1 and done.exception is not None
     assert sentence in str(done.exception)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_model_blended_with_itself_is_noted(models, tmp_path):
+    base, _ = models
+    copy = tmp_path / "copy.safetensors"
+    shutil.copy(base, copy)
+    for style, said in ((base, "is blended with itself"), (copy, "the same bytes")):
+        done = run(base, style, tmp_path / "b.safetensors", "--resolution", 8)
+        assert done.exit_code == 0
+        (note,) = done.stderr.splitlines()
+        assert note.startswith("note: ") and said in note
+
+
+def test_the_mapping_comes_with_its_part(models, tmp_path):
+    words = [*models, tmp_path / "b.safetensors", "--resolution", 8]
+    done = run(*words, "--parts", "conv,mapping")
+    assert "mapping and w_avg: from STYLE" in done.stdout
+    curve = tmp_path / "c.json"
+    curve.write_text(json.dumps({"b4": 0, "b8": 0, "b16": 1, "mapping": 1}))
+    words = [*models, tmp_path / "b.safetensors", "--curve", curve]
+    assert "mapping and w_avg: from STYLE" in run(*words).stdout
+    assert "take mapping out" in str(run(*words, "--mapping", "base").exception)

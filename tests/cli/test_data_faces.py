@@ -8,7 +8,9 @@ from face_marks import marks, scene, write_photos
 from tiny_clip import write_clip
 
 from stylegan_jax.cli.data_faces import align, curate, frames
+from stylegan_jax.cli.main import main
 from stylegan_jax.errors import MissingExtra, UsageError, UserError
+from stylegan_jax.faces.crop import crop_square
 from stylegan_jax.faces.curate import Thresholds
 
 FACE = marks((120, 100), 0.5)
@@ -61,6 +63,33 @@ def test_align_exits_with_1_and_tells_how_many_failed(tmp_path, capsys):
     assert code == 1 and len(json.loads(out)["failed"]) == 2
 
 
+@pytest.mark.parametrize(
+    ("option", "said"), [([], ""), (["--overwrite"], " without --overwrite")]
+)
+def test_an_interrupted_alignment_tells_how_to_go_on(
+    tmp_path, capsys, monkeypatch, option, said
+):
+    folder, file = write_photos(tmp_path / "photos", {"a.png": [FACE], "b.png": [FACE]})
+    words = ["data", "align", folder, tmp_path / "out", "--landmarks", file]
+    words += ["--workers", 1, "--size", 16]
+
+    def cut(image, *args):
+        if (tmp_path / "out" / "a.png").exists():
+            raise KeyboardInterrupt
+        return crop_square(image, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("stylegan_jax.faces.align.crop_square", cut)
+        with pytest.raises(SystemExit) as caught:
+            main([str(w) for w in (*words, *option)])
+    assert caught.value.code == 130
+    how, last = filter(None, capsys.readouterr().err.splitlines())
+    assert how.endswith(f"run the same command{said} to go on.")
+    assert last == "interrupted"
+    code, out, _ = run(align, capsys, *words[2:])
+    assert code == 0 and "2 of 2 photos (1 were there already)" in out
+
+
 def test_align_says_what_is_not_looked_for(tmp_path, capsys, monkeypatch):
     class Blind:
         def __init__(self, *args, **kwargs):
@@ -105,10 +134,19 @@ def test_curate(tmp_path, capsys):
     assert "2 of 2 pictures have no landmarks" in err
     manifest = tmp_path / "out" / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"keep": false', '"keep": true'))
-    args += ("--overwrite", "--json")
+    with pytest.raises(UserError, match="exists already"):
+        run(curate, capsys, *args)
+    args += ("--json",)
     code, out, _ = run(curate, capsys, *args, "--manifest", manifest)
     assert code == 0 and json.loads(out)["kept"] == 2
+    args += ("--overwrite",)
     assert run(curate, capsys, *args, "--min-size", 500)[0] == 1
+    marks_file = tmp_path / "marks.json"
+    marks_file.write_text(json.dumps({"good.png": [FACE.tolist()]}))
+    _, out, err = run(curate, capsys, *args, "--landmarks", marks_file)
+    assert json.loads(out)["reasons"] == {"small": 1}
+    assert f"1 of 2 pictures have no landmarks in {marks_file}, so their pose" in err
+    assert "run data align" not in err
 
 
 def test_the_defaults_of_curate_are_those_of_the_library():

@@ -25,6 +25,16 @@ def test_folder_and_grid(model, tmp_path):
     )
     assert done.exit_code == 0, done.output
     assert grid.is_file() and "1 picture in one grid" in done.stdout
+    words = [
+        *options.split(),
+        "--columns",
+        "1",
+        "--grid",
+        "--out",
+        str(tmp_path / "h.png"),
+    ]
+    assert "in one grid" in run(generate, [model, *words]).stdout
+    assert (tmp_path / "h.png").read_bytes() == grid.read_bytes()
 
 
 def test_the_snapshot_of_a_run_is_told(tmp_path):
@@ -42,6 +52,7 @@ def test_the_snapshot_of_a_run_is_told(tmp_path):
         (["--seeds", "1", "--out", "x", "--psi", "nan"], 1, "psi is a number"),
         (["--seeds", "1", "--out", "x", "--columns", "2"], 2, "is for a grid"),
         (["--seeds", "1", "--out", "x.jpg"], 2, "ending in .png"),
+        (["--seeds", "1", "--out", "x", "--grid"], 2, "end it in .png"),
         (["--seeds", "1", "--out", "x", "--label", "1"], 1, "knows no labels"),
         (["--seeds", "1"], 2, "--out"),
     ],

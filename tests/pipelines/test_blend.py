@@ -15,12 +15,11 @@ from stylegan_jax.pipelines.blend import (
     Ingredient,
     Recipe,
     blend_models,
-    mapping_words,
     parse_ingredient,
     read_curve,
-    table,
 )
 from stylegan_jax.pipelines.blend_grid import blend_grid, snapshots_of
+from stylegan_jax.pipelines.blend_table import mapping_words, table
 
 
 def shifted(variables, by):
@@ -225,6 +224,10 @@ def test_a_third_model_and_its_curve(files, tmp_path):
     assert got[name].tobytes() == want[name].tobytes()
     provenance = load(out).metadata["provenance"]
     assert provenance["with"] == [{"curve": {"b4": 1, "b8": 0, "b16": 0}}]
+    # The mapping is STYLE's whole; the other's curve does not claim it too.
+    words = {"recipe": Recipe(16, mapping="style")}
+    found = blend_models(base, style, out, **words, others=[Ingredient(third, curve)])
+    assert mapping_words(found["map"]) == "from STYLE"
     with pytest.raises(UserError, match="sum to more than 1"):
         blend_models(
             base, style, out, recipe=Recipe(16), others=[Ingredient(str(third), 0.5)]
@@ -289,6 +292,7 @@ def test_snapshots_of_a_run_are_chosen_evenly(tmp_path, files):
     assert names == ["0", "2", "4"]
     assert [p.stem[-1] for p in snapshots_of(run, 1)] == ["4"]
     assert len(snapshots_of(run, 99)) == 5
+    assert snapshots_of(run / "models", 3) == snapshots_of(run, 3)
     assert snapshots_of(files[0], 3) == [files[0]]
 
 
@@ -305,6 +309,8 @@ def test_a_sheet_of_resolution_alpha_and_snapshot(tmp_path, files):
         progress=done.append,
     )
     assert found["resolutions"] == [8, 16] and len(found["snapshots"]) == 2
+    # The first snapshot has BASE's numbers, but not its licence: it is another file.
+    assert found["notes"] == []
     assert found["pictures"] == sum(done) == 2 * (1 + 2 * (2 * 2 + 1))
     with Image.open(tmp_path / "g.png") as image:
         sheet = np.asarray(image)

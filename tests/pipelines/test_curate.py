@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from face_marks import scene
+from face_marks import marks, scene
 
 from stylegan_jax.data.sources import open_source
 from stylegan_jax.errors import UserError
@@ -82,7 +82,7 @@ def test_the_page_shows_every_picture_with_its_reason(photos, tmp_path):
     assert sorted(page.boxes) == [(0, True), (1, True), (2, False), (3, False)]
     assert "broken: empty file (0 bytes)" in page.text
     assert re.search(r"dark: brightness [\d.]+, below 40", page.text)
-    assert "4 of 4 pictures have no landmarks" in page.text
+    assert "3 of 4 pictures have no landmarks" in page.text  # one is broken
 
 
 def test_what_the_page_saves_is_a_manifest(photos, tmp_path):
@@ -95,11 +95,50 @@ def test_what_the_page_saves_is_a_manifest(photos, tmp_path):
             entry["keep"] = not entry["keep"]
     file = tmp_path / "out" / "manifest.json"  # as saved over the old one
     file.write_text(json.dumps(document))
-    done = run(photos, tmp_path / "out", manifest=file, overwrite=True)
+    done = run(photos, tmp_path / "out", manifest=file)  # replaces its own folder
     assert (done.kept, done.by_hand) == (2, 2)
     assert list(open_source(tmp_path / "out").names) == ["a/fine.jpg", "b/dark.png"]
     page = (tmp_path / "out" / "report.html").read_text()
     assert "kept by hand" in page and "left out by hand" in page
+
+
+def test_a_manifest_replaces_only_what_was_curated_of_its_source(photos, tmp_path):
+    dst = tmp_path / "out"
+    run(photos, dst, thresholds=Thresholds(min_size=500))  # nothing stays
+    file = tmp_path / "saved.json"  # by a browser, elsewhere
+    text = (dst / "manifest.json").read_text()
+    file.write_text(text.replace('"keep": false', '"keep": true', 2))
+    before = sorted(p.name for p in tmp_path.iterdir())
+    assert run(photos, dst, manifest=file).kept == 2
+    assert sorted(p.name for p in tmp_path.iterdir()) == before
+    # A manifest that does not fit leaves DST as it was.
+    (tmp_path / "bad.json").write_text('{"format": 1, "pictures": [{}]}')
+    with pytest.raises(UserError, match="need one name and keep"):
+        run(photos, dst, manifest=tmp_path / "bad.json")
+    assert len(open_source(dst)) == 2
+    # Of another source, or no curated folder: only --overwrite, or never.
+    other = tmp_path / "others"
+    photos.rename(other)
+    with pytest.raises(UserError, match="exists already"):
+        run(other, dst, manifest=file)
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "file.txt").write_text("x")
+    with pytest.raises(UserError, match="exists already"):
+        run(other, precious, manifest=file)
+
+
+def test_pictures_that_a_file_has_no_landmarks_of_are_judged_by_the_rest(
+    photos, tmp_path
+):
+    file = tmp_path / "marks.json"
+    points = marks((64, 64), 0.5).tolist()
+    file.write_text(json.dumps({"a/good.png": [points], "b/dark.png": []}))
+    done = run(photos, tmp_path / "out", landmarks=str(file))
+    assert (done.kept, done.posed, done.unposed) == (2, 1, 2)  # and one is broken
+    assert set(done.reasons) == {"broken", "blurry", "dark", "flat"}
+    page = Page((tmp_path / "out" / "report.html").read_text())
+    assert "2 of 4 pictures have no landmarks: their pose" in page.text
 
 
 def test_names_cannot_script_the_page(tmp_path):

@@ -172,7 +172,7 @@ def test_a_grid_has_its_sources_on_the_margins(model, tmp_path):
         grid = np.asarray(image)
     assert grid.shape == (3 * 16, 4 * 16, 3)
     cells = grid.reshape(3, 16, 4, 16, 3).transpose(0, 2, 1, 3, 4).astype(int)
-    assert not cells[0, 0].any()
+    assert (cells[0, 0] == 255).all()
     for cell, seed in zip([*cells[0, 1:], *cells[1:, 0]], [4, 5, 6, 0, 1], strict=True):
         assert np.abs(cell - model.images([seed])[0]).max() <= 1
     w_plus = np.array(model.mapping(model.latents([1, 5])))
@@ -180,6 +180,13 @@ def test_a_grid_has_its_sources_on_the_margins(model, tmp_path):
     x = np.asarray(model.synthesis(w_plus[:1]))[0]
     want = np.clip(np.round(x * 127.5 + 127.5), 0, 255)
     assert np.abs(cells[2, 2] - want).max() <= 1
+
+
+def test_the_corner_is_transparent_where_pictures_can_be(tmp_path):
+    model = StyleGAN2Generator(*lively_generator(img_channels=4))
+    mix_grid(model, "0", "1", "0", tmp_path / "g.png")
+    with Image.open(tmp_path / "g.png") as image:
+        assert image.mode == "RGBA" and not np.asarray(image)[:16, :16].any()
 
 
 def test_mixing_all_layers_gives_the_columns(model, tmp_path):

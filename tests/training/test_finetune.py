@@ -11,6 +11,7 @@ from stylegan_jax.checkpoints.model_file import flatten, read_model
 from stylegan_jax.data import toy
 from stylegan_jax.errors import UsageError, UserError
 from stylegan_jax.training.experiment import load_config
+from stylegan_jax.training.finetune import open_parent
 from stylegan_jax.training.loop import train
 
 ONE = jax.devices()[:1]
@@ -232,3 +233,15 @@ def test_a_damaged_generator_is_not_replaced_by_the_averaged_one(
         (folder / f"{part}.safetensors").write_bytes(data)
     with pytest.raises(UserError, match="g.safetensors is cut short"):
         finetune(folder, comic, tmp_path / "run")
+
+
+def test_networks_of_different_moments_are_told(parent, tmp_path):
+    models = tmp_path / "run" / "models"
+    models.mkdir(parents=True)
+    for part, kimg in (("g_ema", 1), ("g", 4), ("d", 4)):
+        source = find_model(parent, part=part)
+        (models / f"{part}-{kimg:06d}.safetensors").write_bytes(source.read_bytes())
+    assert open_parent(parent, fresh_d=False).note == ""
+    found = open_parent(tmp_path / "run", fresh_d=False).note
+    moments = found.partition("taken are ")[2].split(", ")
+    assert sorted(moments) == ["d of 4 kimg", "g of 4 kimg", "g_ema of 1 kimg"]
