@@ -82,8 +82,8 @@ def pairs(
     SRC_B/x/7.jpg are partners; pictures without one are listed. DST appears only when
     it is complete; docs/pairs.md describes its files.
 
-    With --curate, the same command with other bounds judges a set anew and writes no
-    picture again.
+    With --curate, the same command with other bounds judges a set anew. It writes no
+    picture again, and needs the pictures of SRC_A and SRC_B no more.
     """
     from stylegan_jax.pipelines.folder_pairs import Options, pair_folders
 
@@ -107,8 +107,10 @@ def pairs(
     ]
     for name in left:
         click.echo(f"left out {name}", err=True)
-    for sentence in found.get("left_out", []):
-        click.echo(f"note: left out {sentence}", err=True)
+    for sentence in found["notes"]:
+        click.echo(f"note: {sentence}", err=True)
+    for sentence in found.get("not_scored", []):
+        click.echo(f"note: no score of {sentence}", err=True)
     height, width, _ = found["image_shape"]
     kept = f", {found['kept']} kept" if curation is not None else ""
     click.echo(

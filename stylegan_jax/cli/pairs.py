@@ -86,9 +86,12 @@ def pairs(
     if as_json:
         click.echo(json.dumps(found))
         return
-    for sentence in found["left_out"]:
-        click.echo(f"note: left out {sentence}", err=True)
-    kept = f", {found['kept']} kept" if curated else ""
+    for sentence in found["notes"]:
+        click.echo(f"note: {sentence}", err=True)
+    for sentence in found["not_scored"]:
+        click.echo(f"note: no score of {sentence}", err=True)
+    some_out = found["kept"] < found["pairs"]
+    kept = f", {found['kept']} kept" if curated or some_out else ""
     click.echo(f"{out}: {found['pairs']} pairs{kept}, {found['drawn']} drawn now")
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -90,7 +90,8 @@ def pair_folders(
     """Writes a set of pairs; docs/pairs.md describes its files.
 
     With ``curation``, a set that this call would write again the same is only judged
-    anew, and what was scored is not scored again.
+    anew, and what was scored is not scored again. Its sources are compared with what
+    they were where they can be read; they need not be there any more.
 
     Args:
         src_a: pictures of side A, whatever `data.sources.open_source` takes.
@@ -104,13 +105,13 @@ def pair_folders(
     Returns:
         JSON values: ``out``, ``pairs``, ``image_shape``, ``unmatched_a`` and
         ``unmatched_b`` (the names that were left out), ``written`` (whether the set is
-        new), and with ``curation`` ``kept`` and ``left_out`` (sentences on scores that
-        cannot be had).
+        new), ``notes`` (sentences on what could not be compared), and with ``curation``
+        ``kept`` and ``not_scored`` (sentences on scores that cannot be had).
 
     Raises:
         UserError: pictures without a partner, names that come twice, damaged pictures
             or sizes that do not agree (all are listed); one folder given twice; an
-            existing ``dst``.
+            existing ``dst``, or one of other sources.
     """
     options = options or Options()
     options.check()
@@ -119,29 +120,22 @@ def pair_folders(
     wanted = options.resolution
     shape = None if wanted is None else prepare.parse_resolution(wanted)
     _check_reconstruct(src_a, src_b, options.reconstruct)
-    ours = sources.open_source(src_a)
-    theirs = ours if options.reconstruct else sources.open_source(src_b)
     _check_apart(dst, (src_a, src_b))
     there = None if curation is None or options.overwrite else _complete(Path(dst))
-    if there is None:
-        _check_destination(dst, options.overwrite)
+    if there is not None and curation is not None:
+        notes = _check_there(Path(dst), there, (src_a, src_b), options)
+        found = _told(Path(dst), there, notes)
+        return found | _curate(Path(dst), curation)
+    _check_destination(dst, options.overwrite)
+    ours = sources.open_source(src_a)
+    theirs = ours if options.reconstruct else sources.open_source(src_b)
     matches, unmatched = match_pictures(ours, theirs, skip=options.skip_unmatched)
     shape = common_shape(ours, theirs, matches, shape, workers, progress)
-    document = _document(ours, theirs, unmatched, options) | {
+    document = _document(ours, theirs, options) | {
+        "unmatched": unmatched,
         "image_shape": [*shape, options.channels],
         "num": len(matches),
     }
-    found = {
-        "out": str(dst),
-        "pairs": len(matches),
-        "image_shape": document["image_shape"],
-        "unmatched_a": unmatched["a"],
-        "unmatched_b": unmatched["b"],
-        "written": there is None,
-    }
-    if there is not None and curation is not None:
-        manifest.check_same(Path(dst), there, document)
-        return found | _curate(Path(dst), curation)
     made = ordered_map(
         lambda i: _make(ours, theirs, matches[i], shape, options),
         len(matches),
@@ -152,29 +146,84 @@ def pair_folders(
     with prepare.write_aside(dst) as temporary:
         _write(temporary, made, matches, options.storage)
         manifest.write_document(temporary, document)
+        found = _told(Path(dst), document, None)
         if curation is not None:
             found |= _curate(temporary, curation)
     return found
 
 
-def _document(
-    ours: sources.Source,
-    theirs: sources.Source,
-    unmatched: dict[str, list[str]],
-    options: Options,
+def _told(
+    dst: Path, document: Mapping[str, Any], notes: list[str] | None
 ) -> dict[str, Any]:
-    """What ``manifest.json`` says but for the number and shape of the pictures."""
+    """What `pair_folders` returns of a set; notes are of one that was there."""
+    return {
+        "out": str(dst),
+        "pairs": document["num"],
+        "image_shape": document["image_shape"],
+        "unmatched_a": document["unmatched"]["a"],
+        "unmatched_b": document["unmatched"]["b"],
+        "written": notes is None,
+        "notes": notes or [],
+    }
+
+
+def _check_there(
+    dst: Path,
+    there: Mapping[str, Any],
+    origins: Sequence[str | os.PathLike],
+    options: Options,
+) -> list[str]:
+    """Refuses to judge a set of other sources or options than those that are given.
+
+    Equal fingerprints mean the same names and pictures, so that nothing is matched or
+    decoded again.
+
+    Returns:
+        A sentence for every source that cannot be read.
+    """
+    notes: dict[str, None] = {}
+    wanted = {**there, **_settings(options)}
+    for side, origin in zip("ab", origins, strict=True):
+        try:
+            source = sources.open_source(origin)
+            if not len(source):
+                raise UserError("it holds no pictures any more")
+            wanted[side] = _identity(source)
+        except UserError as error:
+            said = str(error).rstrip(".")
+            notes[f"the set was not compared with {origin} ({said})"] = None
+    height, width, _ = there["image_shape"]
+    if options.resolution is not None:
+        height, width = prepare.parse_resolution(options.resolution)
+    wanted["image_shape"] = [height, width, options.channels]
+    manifest.check_same(dst, there, wanted)
+    return list(notes)
+
+
+def _document(
+    ours: sources.Source, theirs: sources.Source, options: Options
+) -> dict[str, Any]:
+    """What ``manifest.json`` says but for what comes of matching the pictures."""
     return {
         "kind": manifest.KIND,
         "format": manifest.FORMAT,
         "made_from": MADE_FROM,
-        "a": {"source": ours.name, "fingerprint": ours.fingerprint()},
-        "b": {"source": theirs.name, "fingerprint": theirs.fingerprint()},
+        "a": _identity(ours),
+        "b": _identity(theirs),
+        **_settings(options),
+        "complete": True,
+    }
+
+
+def _identity(source: sources.Source) -> dict[str, str]:
+    return {"source": source.name, "fingerprint": source.fingerprint()}
+
+
+def _settings(options: Options) -> dict[str, Any]:
+    return {
         "reconstruct": options.reconstruct,
         "resize": options.resize,
-        "unmatched": unmatched,
         "storage": options.storage,
-        "complete": True,
     }
 
 
@@ -186,7 +235,7 @@ def _curate(folder: Path, curation: Curation) -> dict[str, Any]:
     networks = Networks((height, width, channels))
     curate(folder, curation, networks)
     kept = manifest.counts(manifest.read_pairs(folder, kept=False))["kept"]
-    return {"kept": kept, "left_out": networks.left_out}
+    return {"kept": kept, "not_scored": networks.not_scored}
 
 
 def open_pairs(

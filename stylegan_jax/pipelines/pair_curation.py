@@ -14,7 +14,9 @@ import jax
 import numpy as np
 
 from stylegan_jax.checkpoints.atomic import write_text
+from stylegan_jax.data.images import BrokenPicture
 from stylegan_jax.data.sources import open_source
+from stylegan_jax.errors import UserError
 from stylegan_jax.pipelines import pair_manifest as manifest
 from stylegan_jax.pipelines.contact_sheet import viewable
 from stylegan_jax.pipelines.pair_scores import Curation, Networks, judge
@@ -37,46 +39,100 @@ PAGE_STYLE = """
 """
 
 
-def curate(out: str | Path, curation: Curation, networks: Networks) -> None:
+def curate(
+    out: str | Path, curation: Curation, networks: Networks, *, first: int = 0
+) -> None:
     """Scores the pairs of a complete set and marks those to keep.
 
     Pairs that have the networks' scores are not scored again. ``manifest.jsonl`` gets
     the scores, ``keep`` and ``reasons``; ``manifest.json`` the bounds;
-    ``report.html`` shows every pair's pictures with its reasons.
+    ``report.html`` shows every pair's pictures with its reasons. All of them stay as
+    they are unless all can be written.
 
     Args:
         out: the folder of the set.
         curation: the bounds.
         networks: what scores.
+        first: pairs of a lower index keep what the manifest says of them.
 
     Raises:
-        UserError: the set is not complete, or a place cannot be written.
+        UserError: the set is not complete, pictures are missing or damaged (all that
+            were found are listed), or a place cannot be written.
     """
     out = Path(out)
+    document = manifest.read_document(out) or {}
     lines = manifest.read_pairs(out, kept=False)
-    _score(out, lines, networks)
+    pictures = Pictures(out, document.get("image_shape"))
+    _score(out, lines, networks, pictures)
     spmd.wait_for_all("pairs scored")
     if jax.process_index():
         return
-    judged = judge(_scored(out, lines), curation)
-    manifest.write_lines(out, judged)
-    document = manifest.read_document(out) or {}
-    bounds = {
+    _check_pictures(out, lines, networks, pictures, document)
+    scored = _scored(out, lines)
+    judged = [
+        old if old["index"] < first else new
+        for old, new in zip(scored, judge(scored, curation), strict=True)
+    ]
+    document["curation"] = {
         "lpips": list(curation.lpips),
         "identity": curation.identity,
         "sharpness": curation.sharpness,
+        "not_scored": networks.not_scored,
+        "judged": document.get("num", len(lines)),
     }
-    document["curation"] = {**bounds, "left_out": networks.left_out}
+    shown = page(judged, pictures, document)
+    manifest.write_lines(out, judged)
+    write_text(out / "report.html", shown)
     manifest.write_document(out, document)
-    write_text(out / "report.html", page(judged, Pictures(out), document))
+
+
+def bounds_of(
+    out: str | Path, document: Mapping[str, Any]
+) -> tuple[Curation, int] | None:
+    """Reads what a set was curated with.
+
+    Args:
+        out: folder of the set, for what is said.
+        document: of the set.
+
+    Returns:
+        The bounds, and the number of pairs that they judged; None where the set was
+        never curated.
+
+    Raises:
+        UserError: the entry is damaged.
+    """
+    found = document.get("curation")
+    if found is None:
+        return None
+    try:
+        low, high = map(float, found["lpips"])
+        curation = Curation(
+            (low, high), float(found["identity"]), float(found["sharpness"])
+        )
+        curation.check()
+        # Sets that were curated before it was noted were so as a whole.
+        whole = document["num"] if document.get("complete") else 0
+        return curation, int(found.get("judged", whole))
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{out}/manifest.json has a damaged entry, curation ({error}): remove it "
+            "and curate anew."
+        ) from error
 
 
 class Pictures:
     """The pictures of a set, wherever they are stored."""
 
-    def __init__(self, out: Path):
-        """Opens ``A`` and ``B``, folders or ArrayRecord files."""
+    def __init__(self, out: Path, shape: Sequence[int] | None = None):
+        """Opens nothing yet.
+
+        Args:
+            out: folder of the set.
+            shape: [H, W, C] that all pictures have; None takes any.
+        """
         self._out = out
+        self._shape = shape if shape is None else tuple(shape)
         self._records: dict[str, Any] = {}
 
     def read(self, line: Mapping[str, Any], side: str) -> np.ndarray:
@@ -85,35 +141,118 @@ class Pictures:
         Args:
             line: of the manifest.
             side: ``a`` or ``b``.
+
+        Raises:
+            BrokenPicture: it is missing, damaged or of another shape.
         """
         from PIL import Image
 
         where = line[side]
-        if where.endswith(".arrayrecord"):
-            if where not in self._records:
-                self._records[where] = open_source(self._out / where)
-            data = self._records[where].read(line["index"])
-        else:
-            data = (self._out / where).read_bytes()
-        with Image.open(io.BytesIO(data)) as image:
-            array = np.asarray(image)
-        return array if array.ndim == 3 else array[:, :, None]
+        try:
+            if where.endswith(".arrayrecord"):
+                if where not in self._records:
+                    self._records[where] = open_source(self._out / where)
+                data = self._records[where].read(line["index"])
+            else:
+                data = (self._out / where).read_bytes()
+        except OSError as error:
+            reason = f"cannot be read ({error.strerror})"
+            raise BrokenPicture(where, "unreadable", reason) from error
+        try:
+            with Image.open(io.BytesIO(data)) as image:
+                array = np.asarray(image)
+        # Damaged PNGs make Pillow raise SyntaxError, struct.error, zlib.error, ...
+        except Exception as error:
+            said = self._said(line, side)
+            raise BrokenPicture(said, "unreadable", "damaged") from error
+        array = array if array.ndim == 3 else array[:, :, None]
+        if self._shape not in (None, array.shape):
+            reason = f"is {list(array.shape)} and not {list(self._shape)}"
+            raise BrokenPicture(self._said(line, side), "size", reason)
+        return array
+
+    def _said(self, line: Mapping[str, Any], side: str) -> str:
+        where = line[side]
+        return f"{where} record {line['index']}" if where in self._records else where
+
+    def problems(self, lines: Sequence[Mapping[str, Any]]) -> list[str]:
+        """What is wrong with pictures of pairs, a line for each."""
+        found = []
+        for line in lines:
+            for side in "ab":
+                try:
+                    self.read(line, side)
+                except UserError as error:
+                    found.append(f"  {error}")
+        return list(dict.fromkeys(found))
 
 
-def _score(out: Path, lines: Sequence[Mapping[str, Any]], networks: Networks) -> None:
-    """Scores this process's steps that are not scored yet, and records each."""
-    if not networks.names:
-        return
-    pictures = Pictures(out)
-    steps = range(0, len(lines), STEP)
-    for start in steps[jax.process_index() :: jax.process_count()]:
-        part = lines[start : start + STEP]
-        if all(set(networks.names) <= set(scores) for scores in _known(out, part)):
+def _score(
+    out: Path,
+    lines: Sequence[Mapping[str, Any]],
+    networks: Networks,
+    pictures: Pictures,
+) -> None:
+    """Scores this process's steps that are not scored yet, and records each.
+
+    Steps with pictures that cannot be read are left as they are: `_check_pictures`
+    tells of them when no process is at work any more.
+    """
+    for part in _steps(lines)[jax.process_index() :: jax.process_count()]:
+        if _has_scores(out, part, networks):
             continue
-        a, b = (np.stack([pictures.read(x, side) for x in part]) for side in "ab")
+        try:
+            a, b = (np.stack([pictures.read(x, side) for x in part]) for side in "ab")
+        except UserError:
+            continue
         found = networks.score(a, b)
         text = {str(x["index"]): s for x, s in zip(part, found, strict=True)}
         write_text(_record(out, part), json.dumps(text))
+
+
+def _steps(lines: Sequence[Mapping[str, Any]]) -> list[Sequence[Mapping[str, Any]]]:
+    return [lines[start : start + STEP] for start in range(0, len(lines), STEP)]
+
+
+def _has_scores(
+    out: Path, part: Sequence[Mapping[str, Any]], networks: Networks
+) -> bool:
+    return all(set(networks.names) <= set(scores) for scores in _known(out, part))
+
+
+def _check_pictures(
+    out: Path,
+    lines: Sequence[Mapping[str, Any]],
+    networks: Networks,
+    pictures: Pictures,
+    document: Mapping[str, Any],
+) -> None:
+    """Refuses a set whose pictures could not all be scored, or will not be shown."""
+    missing = {
+        line[side]: f"  {line[side]}: is not there."
+        for line in lines
+        for side in "ab"
+        if not (out / line[side]).is_file()
+    }
+    problems = list(missing.values())
+    if not problems:
+        for part in _steps(lines):
+            if not _has_scores(out, part, networks):
+                problems += pictures.problems(part)
+    if problems:
+        raise _refusal(problems, document)
+
+
+def _refusal(problems: Sequence[str], document: Mapping[str, Any]) -> UserError:
+    again = (
+        "make the set anew with --overwrite"
+        if "made_from" in document
+        else "remove what is damaged and run the command again, which draws it anew"
+    )
+    listed = "\n".join(dict.fromkeys(problems))
+    return UserError(
+        f"pictures of pairs cannot be read, so that none was judged: {again}:\n{listed}"
+    )
 
 
 def _record(out: Path, part: Sequence[Mapping[str, Any]]) -> Path:
@@ -153,18 +292,22 @@ def page(
 
     Returns:
         The page.
+
+    Raises:
+        UserError: pictures that it shows are missing or damaged (all are listed).
     """
     out = [line for line in lines if not line["keep"]]
     kept = [line for line in lines if line["keep"]]
     curation = document["curation"]
     notes = "".join(
-        f"<p class=note>Left out: {html.escape(text)}.</p>"
-        for text in curation["left_out"]
+        f"<p class=note>No score, and no bound: {html.escape(text)}.</p>"
+        for text in curation["not_scored"]
     )
     low, high = curation["lpips"]
+    shown = _thumbnails([*out[:SHOWN], *kept[:SHOWN]], pictures, document)
     sections = "".join(
-        _section(title, part, pictures) for title, part in (
-            ("Left out", out), ("Kept", kept),
+        _section(title, part, shown) for title, part in (
+            ("Pairs left out", out), ("Pairs kept", kept),
         )
     )  # fmt: skip
     return (
@@ -179,8 +322,30 @@ def page(
     )
 
 
-def _section(title: str, lines: Sequence[Mapping[str, Any]], pictures: Pictures) -> str:
-    figures = "".join(_figure(line, pictures) for line in lines[:SHOWN])
+def _thumbnails(
+    lines: Sequence[Mapping[str, Any]],
+    pictures: Pictures,
+    document: Mapping[str, Any],
+) -> dict[int, list[str]]:
+    """Both pictures of pairs as data URIs, by index."""
+    found: dict[int, list[str]] = {}
+    problems: list[str] = []
+    for line in lines:
+        try:
+            found[line["index"]] = [
+                _thumbnail(pictures.read(line, side)) for side in "ab"
+            ]
+        except UserError:
+            problems += pictures.problems([line])
+    if problems:
+        raise _refusal(problems, document)
+    return found
+
+
+def _section(
+    title: str, lines: Sequence[Mapping[str, Any]], shown: Mapping[int, Sequence[str]]
+) -> str:
+    figures = "".join(_figure(line, shown[line["index"]]) for line in lines[:SHOWN])
     more = len(lines) - SHOWN
     rest = f'<p class="note">{more} more are not shown.</p>' if more > 0 else ""
     body = (
@@ -189,11 +354,10 @@ def _section(title: str, lines: Sequence[Mapping[str, Any]], pictures: Pictures)
     return f"<h2>{title}: {len(lines)}</h2>{body}{rest}"
 
 
-def _figure(line: Mapping[str, Any], pictures: Pictures) -> str:
+def _figure(line: Mapping[str, Any], thumbnails: Sequence[str]) -> str:
     images = "".join(
-        f'<img alt="{side.upper()} of pair {line["index"]}" '
-        f'src="{_thumbnail(pictures.read(line, side))}">'
-        for side in "ab"
+        f'<img alt="{side} of pair {line["index"]}" src="{data}">'
+        for side, data in zip(manifest.SIDES, thumbnails, strict=True)
     )
     said = "; ".join(line["reasons"]) or ", ".join(
         f"{name} {value:.3g}"

@@ -88,9 +88,11 @@ def check_same(
             f"{name} {_short(found.get(name))} and now {_short(wanted.get(name))}"
             for name in differing
         )
+        # Only what is made again in seconds may be overwritten.
+        replace = ", replace them (--overwrite)" if "made_from" in found else ""
         raise UserError(
             f"{folder} holds pairs that were begun otherwise ({said}): give the same "
-            "options, or choose another folder."
+            f"options{replace}, or choose another folder."
         )
     if found["num"] > wanted["num"]:
         raise UserError(
@@ -101,11 +103,18 @@ def check_same(
 
 def _short(value: Any) -> str:
     if isinstance(value, Mapping):  # a side; its provenance would fill the screen
-        names = ("file", "direction", "strength", "layers")
+        names = ("file", "source", "direction", "strength", "layers")
         known = [json.dumps(value[name]) for name in names if name in value]
-        return f"{' '.join(known)} ({str(value.get('sha256'))[:12]}…)"
+        mark = value.get("sha256", value.get("fingerprint"))
+        return " ".join([*known, *([f"({_mark(str(mark))})"] if mark else [])])
     text = json.dumps(value)
     return text if len(text) <= 60 else text[:57] + "…"
+
+
+def _mark(digest: str) -> str:
+    """Enough of a fingerprint to tell two apart; names come first, samples last."""
+    first, _, last = digest.partition("-")
+    return f"{first[:12]}…" + (f"{last[-12:]}" if last else "")
 
 
 def write_lines(folder: Path, lines: Iterable[Mapping[str, Any]]) -> None:

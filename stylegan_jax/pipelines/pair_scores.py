@@ -90,7 +90,7 @@ class Networks:
     """The frozen networks that score pairs, where their weights are in the cache.
 
     Attributes:
-        left_out: a sentence for every score that cannot be had.
+        not_scored: a sentence for every score that cannot be had.
         names: the scores that can.
     """
 
@@ -103,14 +103,14 @@ class Networks:
         Raises:
             UserError: stored weights are damaged.
         """
-        self.left_out: list[str] = []
+        self.not_scored: list[str] = []
         self._lpips = self._identity = None
         height, width, channels = image_shape
         if channels != 3:
-            self.left_out.append("LPIPS and identity: they need pictures in RGB")
+            self.not_scored.append("LPIPS and identity: they need pictures in RGB")
             return
         if min(height, width) < lpips.SMALLEST["alex"]:
-            self.left_out.append("LPIPS: the pictures are too small for it")
+            self.not_scored.append("LPIPS: the pictures are too small for it")
         else:
             self._lpips = self._open(LPIPS, "LPIPS")
         self._identity = self._open(IDENTITY, "identity")
@@ -118,7 +118,7 @@ class Networks:
     def _open(self, name: str, what: str) -> Any:
         if weights_state(name) != THERE:
             how = "get" if name == LPIPS else "import"
-            self.left_out.append(
+            self.not_scored.append(
                 f"{what}: the weights {name} are not in the cache (stylegan-jax "
                 f"weights {how} {name})"
             )

@@ -20,6 +20,8 @@ from stylegan_jax.latents.latent_pictures import LatentPictures, edit, parse_lay
 
 # Where a file of directions has its array, in the order in which they are looked for.
 DIRECTION_KEYS = ("direction", "unit")
+# The end of a note; pairs without a difference teach a student nothing.
+ALIKE = ": the two pictures of every pair are the same"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +47,7 @@ class Sides:
         document: what the manifest says of them, by side.
         image_shape: (H, W, C) of every picture.
         has_own_w: whether the second side's latents are other than the first's.
+        notes: sentences on what makes both sides alike.
     """
 
     def __init__(
@@ -93,14 +96,20 @@ class Sides:
                 "layers": self._layers,
             }
             # Told before minutes of work, not after.
+            _check_strength(other, self._direction)
             shape = (1, model.num_ws, model.module.w_dim)
-            edit(np.zeros(shape, np.float32), self._direction, other.strength)
+            zeros = np.zeros(shape, np.float32)
+            moved = edit(zeros, self._direction, other.strength, self._layers)
+            alike = f"{other.path} at strength {other.strength:g} moves nothing"
+            self.notes = [] if moved.any() else [alike + ALIKE]
         else:
             second = find_model(other)
             theirs = load_generator(second)
             _check_pair(file, model, second, theirs)
             self._b = LatentPictures(theirs, noise_mode=noise_mode)
             self.document["b"] = _document(second, theirs)
+            same = self.document["a"]["sha256"] == self.document["b"]["sha256"]
+            self.notes = [f"{file} and {second} are one model{ALIKE}"] if same else []
         self.has_own_w = self._direction is None and not _same_mapping(self._a, self._b)
 
     def draw(
@@ -211,6 +220,16 @@ def read_direction(path: str | Path) -> np.ndarray:
             f"{list(loaded.shape)} {loaded.dtype}."
         )
     return loaded.astype(np.float32)
+
+
+def _check_strength(chosen: Direction, direction: np.ndarray) -> None:
+    """Refuses strengths whose edits are no float32 numbers; NaN compares as false."""
+    most = abs(chosen.strength) * float(np.abs(direction).max())
+    if not most < float(np.finfo(np.float32).max):
+        raise UsageError(
+            f"the strength is a number such as 2, got {chosen.strength:g}, at which "
+            f"{chosen.path} moves latents beyond all numbers."
+        )
 
 
 def check_seed_range(seed: int, num: int) -> None:

@@ -1,18 +1,16 @@
 """Paired pictures: the same seeds through a base and a blend, or before and after an
 edit.
 
-The set is made in chunks of pairs. A chunk is done once its record is there, which is
-written last; a chunk without one is made again, with the same result, since a pair
-depends on its seed alone. Processes take chunks in turn and share nothing but the disk.
+The set is made in chunks of pairs. A chunk that is not done, or that has lost files, is
+made again with the same result, since a pair depends on its seed alone. Processes take
+chunks in turn and share nothing but the disk.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,20 +18,16 @@ from typing import Any
 import jax
 import numpy as np
 
-from stylegan_jax.checkpoints.atomic import replacing, write_bytes, write_text
 from stylegan_jax.checkpoints.pictures import encode_png
 from stylegan_jax.data.parallel import default_workers
-from stylegan_jax.data.records import write_arrayrecord
 from stylegan_jax.errors import UsageError, UserError
 from stylegan_jax.pipelines import pair_manifest as manifest
-from stylegan_jax.pipelines.pair_curation import curate
+from stylegan_jax.pipelines.pair_chunks import PARTS, Chunks
+from stylegan_jax.pipelines.pair_curation import bounds_of, curate
 from stylegan_jax.pipelines.pair_scores import Curation, Networks, pixel_scores
 from stylegan_jax.pipelines.pair_sides import Direction, Sides, check_seed_range
 from stylegan_jax.training import lock, spmd
 
-# Folder of what is not finished: records of chunks, and pictures on their way into
-# ArrayRecord files.
-PARTS = ".parts"
 # Pairs of a chunk: about as many pictures as fit in half a GiB, so that little is lost
 # when a process is killed.
 CHUNK_PIXELS = 2**26
@@ -90,16 +84,19 @@ def make_pairs(
         other: the model of the second ones, or an edit of the first ones' latents.
         options: how many, and how they are drawn.
         curation: also score the pairs with networks, mark those to keep, and write
-            ``report.html``.
+            ``report.html``. Without it, what an earlier call judged stays as it is,
+            and pairs that a curated set grows by are judged with its bounds.
         progress: called with the number of pairs done since the last call.
 
     Returns:
         JSON values: ``out``, ``pairs``, ``kept``, ``drawn`` (by this process, in this
-        call) and ``left_out``, sentences on scores that could not be had.
+        call), ``not_scored`` (sentences on scores that could not be had) and ``notes``
+        (sentences on what a person may not expect).
 
     Raises:
         UserError: models that make no pairs, other options than those that the folder
-            was begun with, another process at work in it, or a full disk.
+            was begun with, a folder that holds something else, another process at work
+            in it, pictures that are damaged, or a full disk.
     """
     out = Path(out)
     options.check()
@@ -112,6 +109,7 @@ def make_pairs(
         noise_mode=options.noise_mode,
         label=options.label,
     )
+    _check_place(out)
     with _held(out):
         task = _Task(out, sides, options, progress)
         drawn = task.draw()
@@ -119,18 +117,46 @@ def make_pairs(
         if jax.process_index() == 0:
             task.finish()
         spmd.wait_for_all("pairs listed")
-        left_out: list[str] = []
+        notes, not_scored, first = list(sides.notes), [], 0
+        if curation is None and task.earlier is not None:
+            bounds, first = task.earlier
+            if first < options.num:
+                curation = bounds
+                notes.append(
+                    f"the set was curated: pairs from {first} on are judged with its "
+                    "bounds, those before stay as they are"
+                )
         if curation is not None:
             networks = Networks(sides.image_shape)
-            left_out = networks.left_out
-            curate(out, curation, networks)
+            not_scored = networks.not_scored
+            curate(out, curation, networks, first=first)
         lines = manifest.read_pairs(out, kept=False)
     return {
         "out": str(out),
         **manifest.counts(lines),
         "drawn": drawn,
-        "left_out": left_out,
+        "not_scored": not_scored,
+        "notes": notes,
     }
+
+
+def _check_place(out: Path) -> None:
+    """Refuses a folder that holds something else, before anything is written to it."""
+    found = manifest.read_document(out)
+    if found is not None:
+        if "made_from" in found:
+            raise UserError(
+                f"{out} holds pairs that `stylegan-jax data pairs` made from "
+                f"{found['made_from']}: choose another folder."
+            )
+        return
+    # A process that was killed early leaves no more than these.
+    begun = {PARTS, ".lock"}
+    if out.is_dir() and {entry.name for entry in out.iterdir()} - begun:
+        raise UserError(
+            f"{out} holds other files and no set of pairs (manifest.json): choose "
+            "another folder, or an empty one."
+        )
 
 
 @contextlib.contextmanager
@@ -167,7 +193,8 @@ class _Task:
         self._out, self._sides, self._options = out, sides, options
         self._progress = progress or (lambda count: None)
         height, width, _ = sides.image_shape
-        self._size = max(LEAST, min(MOST, CHUNK_PIXELS // (height * width)))
+        size = max(LEAST, min(MOST, CHUNK_PIXELS // (height * width)))
+        self._chunks = Chunks(out, options.storage, options.num, size)
         self._document = {
             "kind": manifest.KIND,
             "format": manifest.FORMAT,
@@ -179,31 +206,41 @@ class _Task:
             "z_source": "jax",
             "storage": options.storage,
             "image_shape": list(sides.image_shape),
-            "chunk": self._size,
+            "chunk": size,
             "num": options.num,
             "complete": False,
         }
-        # Pictures in a folder are written where they stay.
-        self._root = out if options.storage == "folder" else out / PARTS
+        # Bounds of an earlier curation, and how many pairs it judged.
+        self.earlier: tuple[Curation, int] | None = None
+        self._before: dict[int, dict[str, Any]] = {}
         self._whole = self._begin()
 
     def _begin(self) -> bool:
         """Compares with what is there; whether all of it is done already."""
         found = manifest.read_document(self._out)
-        # All processes have looked before one writes.
-        spmd.wait_for_all("pairs begin")
+        whole = False
         if found is not None:
             manifest.check_same(self._out, found, self._document)
-            if found["num"] == self._options.num and found["complete"]:
-                return True
-        elif (self._out / "manifest.jsonl").exists():
-            raise UserError(
-                f"{self._out} has a manifest.jsonl and no manifest.json: it is no set "
-                "of pairs that could be gone on with, choose another folder."
-            )
-        if jax.process_index() == 0:
+            self._remember(found)
+            done = found["num"] == self._options.num and found["complete"]
+            whole = done and self._chunks.is_whole()
+        # All processes have looked before one writes.
+        spmd.wait_for_all("pairs begin")
+        if not whole and jax.process_index() == 0:
             manifest.write_document(self._out, self._document)
-        return False
+        return whole
+
+    def _remember(self, found: Mapping[str, Any]) -> None:
+        """Notes what was judged, by a curation or by hand: it is not judged again."""
+        listed = (self._out / "manifest.jsonl").is_file()
+        if listed:
+            lines = manifest.read_pairs(self._out, kept=False)
+            self._before = {line["index"]: line for line in lines}
+        self.earlier = bounds_of(self._out, found)
+        if self.earlier is not None:
+            judged = self.earlier[1] if listed else 0
+            self.earlier = (self.earlier[0], judged)
+            self._document["curation"] = {**found["curation"], "judged": judged}
 
     def draw(self) -> int:
         """Draws this process's chunks that are not done; how many pairs it drew."""
@@ -211,44 +248,18 @@ class _Task:
             self._progress(self._options.num)
             return 0
         drawn = 0
-        chunks = range(-(-self._options.num // self._size))
+        chunks = range(len(self._chunks))
         for chunk in chunks[jax.process_index() :: jax.process_count()]:
-            pairs = self._pairs(chunk)
-            if self._is_done(chunk, pairs):
+            pairs = self._chunks.pairs(chunk)
+            if self._chunks.is_done(chunk):
                 self._progress(len(pairs))
                 continue
             self._draw(chunk, pairs)
             drawn += len(pairs)
         return drawn
 
-    def _pairs(self, chunk: int) -> range:
-        """The indices of a chunk's pairs."""
-        first = chunk * self._size
-        return range(first, min(first + self._size, self._options.num))
-
-    def _record(self, chunk: int) -> Path:
-        return self._out / PARTS / f"{chunk:06d}.json"
-
-    def _latents(self, chunk: int) -> Path:
-        return self._out / PARTS / f"{chunk:06d}.npz"
-
-    def _file(self, side: str, index: int) -> Path:
-        return self._root / side / f"{manifest.picture_name(index)}.png"
-
-    def _is_done(self, chunk: int, pairs: range) -> bool:
-        """Whether the record names these pairs and their files are there."""
-        try:
-            lines = json.loads(self._record(chunk).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return False
-        files = [self._latents(chunk)]
-        files += [self._file(side, i) for side in manifest.SIDES for i in pairs]
-        return [line["index"] for line in lines] == list(pairs) and all(
-            file.is_file() for file in files
-        )
-
     def _draw(self, chunk: int, pairs: range) -> None:
-        self._record(chunk).unlink(missing_ok=True)
+        self._chunks.begin(chunk)
         seeds = [self._options.seed + i for i in pairs]
         w, own, pictures = self._sides.draw(seeds)
         waiting = []
@@ -261,60 +272,31 @@ class _Task:
                 self._progress(len(ours))
             lines = [job.result() for job in waiting]
         latents = {"w": w} if own is None else {"w": w, "w_b": own}
-        _save(self._latents(chunk), latents)
-        write_text(self._record(chunk), json.dumps(lines))
+        self._chunks.end(chunk, lines, latents)
 
     def _keep(self, index: int, a: np.ndarray, b: np.ndarray) -> dict[str, Any]:
-        """Writes the pictures of a pair; its line of the manifest."""
-        for side, picture in zip(manifest.SIDES, (a, b), strict=True):
-            write_bytes(self._file(side, index), encode_png(picture))
+        """Writes the pictures of a pair; its line of the record."""
         seed = self._options.seed + index
-        storage = self._options.storage
-        return manifest.line_of(index, seed, storage, pixel_scores(a, b))
+        scores = pixel_scores(a, b)
+        line = manifest.line_of(index, seed, self._options.storage, scores)
+        return self._chunks.write_pair(line, encode_png(a), encode_png(b))
 
     def finish(self) -> None:
         """Joins the chunks and says that the set is complete; process 0 alone."""
         if not self._whole:
-            self._join()
+            lines = [self._judged(line) for line in self._chunks.join()]
+            manifest.write_lines(self._out, lines)
             manifest.write_document(self._out, {**self._document, "complete": True})
-        if self._options.storage == "arrayrecord":
-            for side in manifest.SIDES:
-                shutil.rmtree(self._root / side, ignore_errors=True)
-        # What killed processes left half-written.
-        for folder in (self._out, self._out / PARTS, *map(self._root.joinpath, "AB")):
-            for leftover in folder.glob(".*.part*"):
-                if leftover.name != PARTS:
-                    leftover.unlink(missing_ok=True)
+        self._chunks.clean()
 
-    def _join(self) -> None:
-        chunks = range(-(-self._options.num // self._size))
-        lines: list[dict[str, Any]] = []
-        arrays: dict[str, list[np.ndarray]] = {}
-        for chunk in chunks:
-            if not self._is_done(chunk, self._pairs(chunk)):
-                raise UserError(
-                    f"chunk {chunk} of {self._out} is not there: processes do not see "
-                    "one folder, or it was changed meanwhile; run the command again."
-                )
-            lines += json.loads(self._record(chunk).read_text(encoding="utf-8"))
-            with np.load(self._latents(chunk)) as found:
-                for name in found.files:
-                    arrays.setdefault(name, []).append(found[name])
-        _save(self._out / "w.npz", {k: np.concatenate(v) for k, v in arrays.items()})
-        if self._options.storage == "arrayrecord":
-            for side in manifest.SIDES:
-                self._pack(side)
-        manifest.write_lines(self._out, lines)
-
-    def _pack(self, side: str) -> None:
-        indices = range(self._options.num)
-        names = [f"{manifest.picture_name(i)}.png" for i in indices]
-        pictures = (self._file(side, i).read_bytes() for i in indices)
-        with replacing(self._out / f"{side}.arrayrecord") as aside:
-            write_arrayrecord(str(aside), pictures, lambda: {"names": names})
-
-
-def _save(path: Path, arrays: dict[str, Any]) -> None:
-    """Writes an ``.npz``, atomically; equal arrays give equal bytes."""
-    with replacing(path) as aside:
-        np.savez(aside, **arrays)
+    def _judged(self, line: dict[str, Any]) -> dict[str, Any]:
+        """A line with what the manifest said of its pair before."""
+        before = self._before.get(line["index"])
+        if before is None:
+            return line
+        return {
+            **line,
+            "scores": {**before.get("scores", {}), **line["scores"]},
+            "keep": before.get("keep", True),
+            "reasons": before.get("reasons", []),
+        }

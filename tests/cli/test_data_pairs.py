@@ -48,7 +48,7 @@ def test_curate_marks_pairs_and_says_how_many(sides):
     result = CliRunner().invoke(pairs, words)
     assert result.exit_code == 0, result.output
     assert "1 pairs of 16x16, 1 kept, 2 pictures" in result.stdout
-    assert "note: left out" in result.stderr
+    assert "note: no score of" in result.stderr
     again = CliRunner().invoke(pairs, [*words, "--json"])
     found = json.loads(again.stdout)
     assert found["kept"] == 1 and not found["written"]

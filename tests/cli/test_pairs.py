@@ -23,12 +23,13 @@ def test_a_set_and_its_figures(model, tmp_path):
     done = run(*words)
     assert done.exit_code == 0, done.output
     assert done.stdout == f"{tmp_path / 'x'}: 3 pairs, 3 drawn now\n"
-    assert done.stderr == ""
+    assert done.stderr.startswith("note: ") and done.stderr.count("\n") == 1
+    assert "are one model: the two pictures of every pair are the same" in done.stderr
     found = json.loads(run(*words, "--json").stdout)
     assert found["pairs"] == 3 and found["drawn"] == 0
     done = run(*words, "--curate", "--min-sharpness", 0)
     assert "3 pairs, 3 kept" in done.stdout
-    assert "note: left out LPIPS" in done.stderr
+    assert "note: no score of LPIPS" in done.stderr
 
 
 def test_a_direction(model, tmp_path):
@@ -38,6 +39,24 @@ def test_a_direction(model, tmp_path):
     assert done.exit_code == 0, done.output
     a, b = ((tmp_path / "x" / s / "00000000.png").read_bytes() for s in "AB")
     assert a != b
+
+
+def test_a_curated_set_that_grows_says_what_is_judged(model, tmp_path):
+    words = [tmp_path / "x", "--base", model, "--blend", model]
+    done = run(*words, "--num", 3, "--curate", "--min-sharpness", 1)
+    assert "3 pairs, " in done.stdout and "3 pairs, 3 kept" not in done.stdout
+    done = run(*words, "--num", 4)
+    assert "4 pairs, " in done.stdout and "kept" in done.stdout
+    assert "note: the set was curated: pairs from 3 on are judged" in done.stderr
+
+
+@pytest.mark.parametrize("strength", ["nan", "inf", "-inf", "1e39"])
+def test_a_strength_that_is_no_number(model, tmp_path, strength):
+    np.save(tmp_path / "d.npy", np.ones(8))
+    words = ["--direction", tmp_path / "d.npy", "--strength", strength]
+    done = run(tmp_path / "x", "--base", model, *words, "--num", 1)
+    assert done.exit_code == 1 and "the strength is a number" in str(done.exception)
+    assert not (tmp_path / "x").exists()
 
 
 @pytest.mark.parametrize(

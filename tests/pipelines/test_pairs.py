@@ -289,13 +289,13 @@ def test_curation_without_weights_says_what_it_left_out(models, tmp_path):
         tmp_path, *models[:2], Options(20), curation=Curation(sharpness=1.0)
     )
     assert 0 < found["kept"] < 20
-    assert any("LPIPS" in text for text in found["left_out"])
-    assert any("arcface_irse50" in text for text in found["left_out"])
+    assert any("LPIPS" in text for text in found["not_scored"])
+    assert any("arcface_irse50" in text for text in found["not_scored"])
     page = (tmp_path / "report.html").read_text()
     assert f"{found['kept']} of 20 pairs kept" in page
     assert "is blurred" in page and page.count("data:image/jpeg") == 40
     document = json.loads((tmp_path / "manifest.json").read_text())
-    assert document["curation"]["left_out"] == found["left_out"]
+    assert document["curation"]["not_scored"] == found["not_scored"]
     # Judged anew without drawing.
     again = make_pairs(
         tmp_path, *models[:2], Options(20), curation=Curation(sharpness=0)
@@ -334,7 +334,7 @@ def test_curation_scores_every_pair_once(tmp_path, monkeypatch, storage):
     monkeypatch.setattr(pair_scores, "load", fakes.get)
     out, options = tmp_path / "set", Options(20, storage=storage)
     found = make_pairs(out, base, other, options, curation=Curation((0.0, 9.0)))
-    assert found["left_out"] == [] and FakeLPIPS.seen == 24  # tiles of eight
+    assert found["not_scored"] == [] and FakeLPIPS.seen == 24  # tiles of eight
     lines = read_pairs(out, kept=False)
     pictures = Pictures(out)
     for line in lines:
