@@ -17,7 +17,8 @@ TORCH ?= torch --index-url https://download.pytorch.org/whl/cpu
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-PYTEST := $(BIN)/python -m pytest -n $(WORKERS)
+# A file's tests stay in one process: they share what they train and compile.
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 # What CI and `make test` run: quick, and without a chip.
 QUICK := not slow and not aot and not gpu
 

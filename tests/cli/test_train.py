@@ -100,6 +100,7 @@ def test_dry_run_prints_configuration_and_memory_and_trains_nothing(
     assert not (workdir / "stats.jsonl").exists()
 
 
+@pytest.mark.slow  # compiles all programs twice
 def test_dry_run_as_json_counts_the_same_work_in_parts(photos, tmp_path, capsys):
     words = ["--config", "stylegan2_auto:smoke", f"--config.data.path={photos}"]
     words += ["--workdir", tmp_path / "run", "--dry-run", "--json", *SMALL]

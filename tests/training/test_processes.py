@@ -33,6 +33,7 @@ def launch(repo_root, workdir, words):
     )
 
 
+@pytest.mark.slow  # three trainings, two of them in processes of their own
 def test_two_processes_agree_with_one_device(tiny_words, repo_root, tmp_path):
     # Four devices in whole groups of four: 16 images a step.
     words = [*tiny_words, "--config.train.batch=16", "--config.train.total_kimg=0.128"]
