@@ -103,7 +103,14 @@ def on_one_device():
     return one_step(1, 1, with_shard_map)
 
 
-@pytest.mark.parametrize("devices, accumulate", [(1, 4), (8, 1), (8, 4)])
+@pytest.mark.parametrize(
+    "devices, accumulate",
+    [
+        pytest.param(1, 4, marks=pytest.mark.slow),
+        pytest.param(8, 1, marks=pytest.mark.slow),
+        (8, 4),
+    ],
+)
 def test_layout_does_not_matter(on_one_device, devices, accumulate):
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, **TOLERANCE),
@@ -113,6 +120,7 @@ def test_layout_does_not_matter(on_one_device, devices, accumulate):
 
 
 @pytest.mark.filterwarnings("ignore:.*pmap.*:DeprecationWarning")
+@pytest.mark.slow  # compiles all programs once more
 def test_pmap_agrees(on_one_device):
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, **TOLERANCE),
