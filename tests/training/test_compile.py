@@ -91,7 +91,6 @@ class TestFit:
         )
 
 
-@pytest.mark.slow  # compiles all programs three times
 def test_real_programs_need_less_in_parts(make, monkeypatch):
     run = make(
         "data.resolution=8",
