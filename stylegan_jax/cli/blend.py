@@ -6,6 +6,8 @@ import json
 
 import click
 
+from stylegan_jax.cli.options import JSON
+
 _EPILOG = """\b
 Example: stylegan-jax blend ffhq.safetensors runs/comic toon.safetensors --resolution 32
 Compare: stylegan-jax blend ffhq.safetensors runs/comic --grid grid.png \\
@@ -95,7 +97,7 @@ Compare: stylegan-jax blend ffhq.safetensors runs/comic --grid grid.png \\
     show_default=True,
     help="Largest side of a picture on the sheet.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@JSON
 def blend(
     base: str,
     style: str,

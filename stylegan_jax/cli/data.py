@@ -8,24 +8,14 @@ import click
 
 from stylegan_jax.cli.data_faces import align, curate, frames
 from stylegan_jax.cli.data_pairs import pairs
+from stylegan_jax.cli.options import CHANNELS, JSON, RESIZE, THREADS
 from stylegan_jax.cli.sizes import Resolution
 from stylegan_jax.errors import UsageError
 
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 _OVERWRITE = click.option(
     "--overwrite",
     is_flag=True,
     help="Replace DST if it is a dataset that this program wrote.",
-)
-_CHANNELS = click.option(
-    "--channels",
-    type=click.Choice(["1", "3", "4"]),
-    default="3",
-    show_default=True,
-    help="1 grey, 3 RGB (alpha becomes white), 4 RGB and alpha.",
-)
-_WORKERS = click.option(
-    "--workers", type=click.IntRange(1, 256), help="Threads; one per core if not given."
 )
 
 
@@ -67,7 +57,7 @@ def data() -> None:
     help="Face i is drawn from SEED + i.",
 )
 @_OVERWRITE
-@_JSON
+@JSON
 def toy(
     dst: str,
     style: str,
@@ -109,10 +99,10 @@ def toy(
 @click.option(
     "--batch", type=click.IntRange(1), help="The batch that you will train with."
 )
-@_CHANNELS
-@_WORKERS
+@CHANNELS
+@THREADS
 @click.option("--all", "show_all", is_flag=True, help="List mendable pictures in full.")
-@_JSON
+@JSON
 @click.pass_context
 def check(
     ctx: click.Context,
@@ -165,20 +155,14 @@ def check(
     show_default=True,
     help="zip is NVIDIA's uncompressed layout.",
 )
-@click.option(
-    "--resize",
-    type=click.Choice(["lanczos", "box", "bicubic"]),
-    default="lanczos",
-    show_default=True,
-    help="Filter.",
-)
-@_CHANNELS
+@RESIZE
+@CHANNELS
 @click.option(
     "--skip-broken", is_flag=True, help="Leave broken pictures out and list them."
 )
 @_OVERWRITE
-@_WORKERS
-@_JSON
+@THREADS
+@JSON
 def prepare(
     src: str,
     dst: str,

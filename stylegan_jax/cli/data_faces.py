@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from stylegan_jax.cli.going_on import told_how_to_go_on
+from stylegan_jax.cli.options import JSON
 from stylegan_jax.cli.times import Seconds
 from stylegan_jax.errors import printable
 
@@ -19,7 +20,6 @@ _WORKERS = click.option(
     type=click.IntRange(1, 256),
     help="Processes; one per core if not given.",
 )
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
 _DETECTOR = click.option(
@@ -89,7 +89,7 @@ def _list(title: str, reasons: dict[str, str]) -> None:
     "--overwrite", is_flag=True, help="Do all anew where DST is an alignment."
 )
 @_WORKERS
-@_JSON
+@JSON
 def align(
     src: str,
     dst: str,
@@ -200,7 +200,7 @@ def _stepper(bar: Any) -> Any:
     help="Degrees clockwise; auto is what the film says of itself.",
 )
 @_OVERWRITE
-@_JSON
+@JSON
 def frames(
     video: str,
     dst: str,
@@ -321,7 +321,7 @@ def _limit(name: str, default: float | None, text: str) -> Any:
 )
 @_OVERWRITE
 @_WORKERS
-@_JSON
+@JSON
 def curate(
     src: str,
     dst: str,

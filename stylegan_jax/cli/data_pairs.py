@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from stylegan_jax.cli.curation import curation_options, read_curation
+from stylegan_jax.cli.options import CHANNELS, JSON, RESIZE, STORAGE, THREADS
 from stylegan_jax.cli.sizes import Resolution
 
 _EPILOG = """\b
@@ -24,28 +25,9 @@ Example: stylegan-jax data pairs photos/ drawings/ pairs/ --size 256
     type=Resolution(),
     help="Side, or HEIGHTxWIDTH, in pixels; without it all pictures must have one.",
 )
-@click.option(
-    "--format",
-    "storage",
-    type=click.Choice(["folder", "arrayrecord"]),
-    default="folder",
-    show_default=True,
-    help="PNGs in A/ and B/, or one ArrayRecord file each.",
-)
-@click.option(
-    "--resize",
-    type=click.Choice(["lanczos", "box", "bicubic"]),
-    default="lanczos",
-    show_default=True,
-    help="Filter.",
-)
-@click.option(
-    "--channels",
-    type=click.Choice(["1", "3", "4"]),
-    default="3",
-    show_default=True,
-    help="1 grey, 3 RGB (alpha becomes white), 4 RGB and alpha.",
-)
+@STORAGE
+@RESIZE
+@CHANNELS
 @click.option(
     "--skip-unmatched",
     is_flag=True,
@@ -61,11 +43,9 @@ Example: stylegan-jax data pairs photos/ drawings/ pairs/ --size 256
     is_flag=True,
     help="Replace DST if it is a set of pairs that this command wrote.",
 )
-@click.option(
-    "--workers", type=click.IntRange(1, 256), help="Threads; one per core if not given."
-)
+@THREADS
 @curation_options
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@JSON
 def pairs(
     src_a: str,
     src_b: str,

@@ -6,9 +6,11 @@ import json
 
 import click
 
+from stylegan_jax.cli.options import JSON
+
 
 @click.command(epilog="Example: stylegan-jax doctor --json")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@JSON
 @click.pass_context
 def doctor(ctx: click.Context, as_json: bool) -> None:
     """Show what works on this machine.

@@ -6,6 +6,8 @@ import json
 
 import click
 
+from stylegan_jax.cli.options import JSON, PSI
+
 
 @click.command(
     "eval", epilog="Example: stylegan-jax eval runs/a --data photos.zip --json"
@@ -25,9 +27,7 @@ import click
     show_default=True,
     help="Pictures of each kind, at most; figures compare at equal numbers only.",
 )
-@click.option(
-    "--psi", type=float, default=1.0, show_default=True, help="Truncation psi."
-)
+@PSI
 @click.option(
     "--seed",
     type=click.IntRange(0, 2**32 - 1),
@@ -39,7 +39,7 @@ import click
 @click.option(
     "--skip-broken", is_flag=True, help="Leave broken real pictures out of the data."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@JSON
 def evaluate(
     model: str,
     data: str,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from stylegan_jax.cli.options import CUTOFF, LABEL
+
 
 @click.command(
     epilog="Example: stylegan-jax generate runs/a --seeds 0-31 --grid --out grid.png"
@@ -18,11 +20,7 @@ import click
     show_default=True,
     help="Truncation: lower is closer to the mean picture, with less variety.",
 )
-@click.option(
-    "--cutoff",
-    type=click.IntRange(0),
-    help="Truncate this many first layers only.",
-)
+@CUTOFF
 @click.option(
     "--noise",
     type=click.Choice(["const", "random", "none"]),
@@ -30,7 +28,7 @@ import click
     show_default=True,
     help="The model's own noise, noise drawn from the seed, or none.",
 )
-@click.option("--label", type=click.IntRange(0), help="Class, if the model has any.")
+@LABEL
 @click.option(
     "--z",
     "z_source",

@@ -6,6 +6,8 @@ import json
 
 import click
 
+from stylegan_jax.cli.options import CUTOFF, JSON, LABEL, NOISE, PSI
+
 
 @click.command(
     epilog="Example: stylegan-jax mix runs/a --rows 0-3 --cols 4-9 --layers 0-6 "
@@ -21,21 +23,11 @@ import click
     help="Layers that the columns give, from 0 for the coarsest.",
 )
 @click.option("--out", required=True, help="A .png.")
-@click.option(
-    "--psi", type=float, default=1.0, show_default=True, help="Truncation psi."
-)
-@click.option(
-    "--cutoff", type=click.IntRange(0), help="Truncate this many first layers only."
-)
-@click.option(
-    "--noise",
-    type=click.Choice(["const", "none"]),
-    default="const",
-    show_default=True,
-    help="The model's own noise, or none.",
-)
-@click.option("--label", type=click.IntRange(0), help="Class, if the model has any.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@PSI
+@CUTOFF
+@NOISE
+@LABEL
+@JSON
 def mix(
     model: str,
     rows: str,

@@ -6,6 +6,8 @@ import json
 
 import click
 
+from stylegan_jax.cli.options import CUTOFF, JSON, LABEL, NOISE, PSI
+
 
 @click.command(
     epilog="Example: stylegan-jax morph runs/a --seeds 1,2,3 --loop --out m.gif"
@@ -42,21 +44,11 @@ import click
     help="All but linear slow down at each picture.",
 )
 @click.option("--loop", is_flag=True, help="Go back to the first picture.")
-@click.option(
-    "--psi", type=float, default=1.0, show_default=True, help="Truncation psi."
-)
-@click.option(
-    "--cutoff", type=click.IntRange(0), help="Truncate this many first layers only."
-)
-@click.option(
-    "--noise",
-    type=click.Choice(["const", "none"]),
-    default="const",
-    show_default=True,
-    help="The model's own noise, or none.",
-)
-@click.option("--label", type=click.IntRange(0), help="Class, if the model has any.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@PSI
+@CUTOFF
+@NOISE
+@LABEL
+@JSON
 def morph(model: str, out: str, seeds: str | None, as_json: bool, **options) -> None:
     """Make a film that moves between pictures.
 

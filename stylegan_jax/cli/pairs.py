@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from stylegan_jax.cli.curation import curation_options, read_curation
+from stylegan_jax.cli.options import JSON, STORAGE
 
 _EPILOG = """\b
 Example: stylegan-jax pairs pairs/ --base ffhq.safetensors --blend toon.safetensors \\
@@ -33,14 +34,7 @@ Example: stylegan-jax pairs pairs/ --base ffhq.safetensors --blend toon.safetens
     show_default=True,
     help="Pair i is drawn from this seed + i.",
 )
-@click.option(
-    "--format",
-    "storage",
-    type=click.Choice(["folder", "arrayrecord"]),
-    default="folder",
-    show_default=True,
-    help="PNGs in A/ and B/, or one ArrayRecord file each.",
-)
+@STORAGE
 @click.option(
     "--noise",
     type=click.Choice(["none", "const"]),
@@ -50,7 +44,7 @@ Example: stylegan-jax pairs pairs/ --base ffhq.safetensors --blend toon.safetens
 )
 @click.option("--label", type=click.IntRange(0), help="Class, if the models have any.")
 @curation_options
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@JSON
 def pairs(
     out: str,
     base: str,

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from stylegan_jax.cli.options import JSON
+
 if TYPE_CHECKING:
     from stylegan_jax.pipelines.weights import Outcome
 
@@ -20,7 +22,7 @@ def weights() -> None:
 
 
 @weights.command("list", epilog="Example: stylegan-jax weights list --json")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@JSON
 def list_weights(as_json: bool) -> None:
     """Show which weights there are, and how to get the others."""
     from stylegan_jax.checkpoints.weights import weights_dir, weights_state

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from stylegan_jax.checkpoints.atomic import write_text
+from stylegan_jax.checkpoints.load import snapshots
 from stylegan_jax.checkpoints.model_file import save_model
 from stylegan_jax.checkpoints.pictures import image_grid, save_png
 from stylegan_jax.checkpoints.structure import config_of
@@ -165,7 +166,7 @@ class Snapshots:
 
     def _remove_old(self) -> None:
         kept = {self._kimg_of("best.json"), last_good(self._folder)}
-        kimgs = snapshots_in(self._folder)
+        kimgs = list(snapshots(self._folder))
         recent = set(kimgs[-self._keep :] if self._keep > 0 else kimgs)
         for kimg in set(kimgs[:-1]) - kept:
             for part in ("g_ema", "g", "d"):
@@ -178,7 +179,7 @@ class Snapshots:
         """Says in ``watch.json`` which of its snapshots are still there."""
         path = self._folder / "watch.json"
         if path.exists():
-            there = set(snapshots_in(self._folder))
+            there = set(snapshots(self._folder))
             entries = json.loads(path.read_text())
             document = [{**e, "kept": e["kimg"] in there} for e in entries]
             write_text(path, json.dumps(document, indent=1) + "\n")
@@ -186,12 +187,6 @@ class Snapshots:
     def _kimg_of(self, name: str) -> int | None:
         path = self._folder / name
         return json.loads(path.read_text())["kimg"] if path.exists() else None
-
-
-def snapshots_in(models: Path) -> list[int]:
-    """Kimg of the snapshots in a run's ``models/``, in order."""
-    found = models.glob("g_ema-*.safetensors")
-    return sorted(int(p.stem.split("-")[1]) for p in found)
 
 
 def last_good(models: Path) -> int | None:
