@@ -29,6 +29,16 @@ Example: stylegan-jax data pairs photos/ drawings/ pairs/ --size 256
 @RESIZE
 @CHANNELS
 @click.option(
+    "--channels-a",
+    type=click.Choice(["1", "3", "4"]),
+    help="Channels of SRC_A, if others: 1 for sketches.",
+)
+@click.option(
+    "--labels-a",
+    is_flag=True,
+    help="SRC_A are label maps: values are class numbers, kept as they are.",
+)
+@click.option(
     "--skip-unmatched",
     is_flag=True,
     help="Leave pictures without a partner out and list them.",
@@ -52,6 +62,7 @@ def pairs(
     dst: str,
     size: int | tuple[int, int] | None,
     channels: str,
+    channels_a: str | None,
     workers: int | None,
     as_json: bool,
     **options: Any,
@@ -61,6 +72,9 @@ def pairs(
     SRC_A and SRC_B are folders, zips or whatever else holds pictures. SRC_A/x/7.png and
     SRC_B/x/7.jpg are partners; pictures without one are listed. DST appears only when
     it is complete; docs/pairs.md describes its files.
+
+    With --labels-a, pictures of SRC_A are grey or have a palette, and their values (or
+    palette indices) are classes; they are resized with nearest.
 
     With --curate, the same command with other bounds judges a set anew. It writes no
     picture again, and needs the pictures of SRC_A and SRC_B no more.
@@ -72,7 +86,12 @@ def pairs(
         src_a,
         src_b,
         dst,
-        Options(resolution=size, channels=int(channels), **options),
+        Options(
+            resolution=size,
+            channels=int(channels),
+            channels_a=None if channels_a is None else int(channels_a),
+            **options,
+        ),
         curation=curation,
         workers=workers,
         progress=True,

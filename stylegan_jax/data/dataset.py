@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, Protocol, Self, TypedDict
 
 import numpy as np
 
@@ -25,6 +25,33 @@ class Item(TypedDict):
 
     image: np.ndarray
     label: np.ndarray
+
+
+class Samples(Protocol):
+    """What training reads: random access to samples, whatever they hold.
+
+    Attributes:
+        name: a short name.
+        image_shape: (H, W, C) of the pictures that are learnt.
+        num_images: samples, not counting mirrored ones.
+        label_dim: classes or length of the label vectors; 0 without labels.
+        fingerprint: of the samples and how they are presented.
+    """
+
+    name: str
+    image_shape: tuple[int, int, int]
+    num_images: int
+    label_dim: int
+    fingerprint: str
+
+    def __len__(self) -> int:
+        """Number of samples, mirrored ones included."""
+
+    def __getitem__(self, index: int) -> Any:
+        """A sample: arrays by name."""
+
+    def part(self, places: np.ndarray) -> Self:
+        """Some of the samples, as a set of its own."""
 
 
 class ImageDataset:

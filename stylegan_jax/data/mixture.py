@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from stylegan_jax.data.dataset import ImageDataset, open_dataset
+from stylegan_jax.data.dataset import Samples, open_dataset
 from stylegan_jax.errors import UserError
 
-Weighted = list[tuple[ImageDataset, float]]
+Weighted = list[tuple[Samples, float]]
 # Of the choice of pictures that are held out.
 _SPLIT_SEED = 0
 
@@ -70,7 +70,7 @@ def open_mixture(path: str | os.PathLike | Sequence[Any], **options: Any) -> Wei
     Raises:
         UserError: as `open_dataset`, or the datasets do not fit together.
     """
-    opened = [
+    opened: Weighted = [
         (open_dataset(name, **options), weight) for name, weight in parse_paths(path)
     ]
     first = opened[0][0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -9,11 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from stylegan_jax.data import images, records
+from stylegan_jax.data import images, label_maps, records, sources
+from stylegan_jax.data import pair_manifest as manifest
 from stylegan_jax.data.parallel import Progress, ordered_map
 from stylegan_jax.errors import UserError
 
 SIDES = ("a", "b")
+# Enough of a file for the header of nearly any picture.
+_HEAD_BYTES = 2**16
 
 
 class PairDataset:
@@ -22,7 +27,9 @@ class PairDataset:
     Attributes:
         path: folder of the set.
         entries: one object per pair, as in ``manifest.jsonl``.
-        image_shape: (H, W, C) of every picture.
+        image_shape: (H, W, C) of every picture of side B.
+        shapes: (H, W, C) by side, ``a`` and ``b``; H and W are the same.
+        labels: whether side A holds label maps, whose values are class numbers.
     """
 
     def __init__(
@@ -30,7 +37,8 @@ class PairDataset:
         path: str | os.PathLike,
         entries: Sequence[Mapping[str, Any]],
         *,
-        channels: int = 3,
+        channels: int | tuple[int, int] = 3,
+        labels: bool = False,
         progress: Progress = False,
     ):
         """Opens the pictures and checks all of their files and sizes.
@@ -39,19 +47,25 @@ class PairDataset:
             path: folder of the set.
             entries: what to read of it, at least one; each has ``index``, ``a`` and
                 ``b``.
-            channels: 1, 3 or 4; what pictures are read as.
+            channels: 1, 3 or 4; what pictures are read as. Two numbers are for side A
+                and side B.
+            labels: side A holds label maps; they have one channel whatever
+                ``channels`` says, and their numbers are not changed.
             progress: False, True (bar on a terminal), or called with (done, total).
 
         Raises:
             UserError: pictures are missing, damaged or of another size than the first
-                one; all are listed.
+                one, or label maps have colours; all are listed.
         """
-        images.check_channels(channels)
+        both = (channels, channels) if isinstance(channels, int) else channels
+        for number in both:
+            images.check_channels(number)
+        self._channels = {"a": 1 if labels else both[0], "b": both[1]}
+        self.labels = labels
         if not entries:
             raise UserError(f"{path} has no pairs to read: are all of them left out?")
         self.path = os.fspath(path)
         self.entries = list(entries)
-        self._channels = channels
         self._stored = self._open()
         found = list(
             ordered_map(
@@ -61,7 +75,9 @@ class PairDataset:
                 label="checking pairs",
             )
         )
-        self.image_shape = (*self._one_size(found), channels)
+        size = self._one_size(found)
+        self.shapes = {side: (*size, self._channels[side]) for side in SIDES}
+        self.image_shape = self.shapes["b"]
 
     def __len__(self) -> int:
         """Number of pairs."""
@@ -74,7 +90,7 @@ class PairDataset:
             i: its place in `entries`.
 
         Returns:
-            Picture A and picture B, uint8 [H, W, C], and the entry.
+            Picture A and picture B, uint8 [H, W, C] as in ``shapes``, and the entry.
 
         Raises:
             UserError: a picture was damaged or changed after the set was opened.
@@ -82,6 +98,30 @@ class PairDataset:
         entry = self.entries[i]
         a, b = (self._picture(entry, side) for side in SIDES)
         return a, b, entry
+
+    def fingerprint(self) -> str:
+        """Returns a sha256 over what is read, and samples of the pictures' bytes.
+
+        Scores, reasons, times and places do not count: a copy of the set, or one that
+        was judged anew with the same outcome, has the same.
+        """
+        read = [[entry[key] for key in ("index", *SIDES)] for entry in self.entries]
+        digest = hashlib.sha256(json.dumps([read, self.labels]).encode())
+        for name in sorted(self._stored):
+            digest.update(self._stored[name].fingerprint().encode())
+        files = [e[side] for e in self.entries for side in SIDES]
+        files = [name for name in files if name not in self._stored]
+        for sample in ordered_map(lambda i: self._sample(files[i]), len(files)):
+            digest.update(sample)
+        return digest.hexdigest()
+
+    def _sample(self, name: str) -> bytes:
+        path = Path(self.path, name)
+        try:
+            size = path.stat().st_size
+        except OSError:
+            size = -1  # gone since it was opened; whoever decodes it reports it
+        return f"{size} ".encode() + sources.sample_of(path)
 
     def _open(self) -> dict[str, records.ArrayRecordSource]:
         """Opens the ArrayRecord files that entries name."""
@@ -111,7 +151,8 @@ class PairDataset:
         where = entry[side]
         return f"{where} record {entry['index']}" if where in self._stored else where
 
-    def _read(self, entry: Mapping[str, Any], side: str) -> bytes:
+    def _read(self, entry: Mapping[str, Any], side: str, most: int = -1) -> bytes:
+        """A picture's bytes, or the first ``most`` of them where it is a file."""
         where = entry[side]
         if where in self._stored:
             source = self._stored[where]
@@ -121,7 +162,8 @@ class PairDataset:
                 )
             return source.read(entry["index"])
         try:
-            return Path(self.path, where).read_bytes()
+            with open(Path(self.path, where), "rb") as file:
+                return file.read(most)
         except OSError as error:
             raise images.BrokenPicture(
                 where, "unreadable", f"cannot be read ({error.strerror})"
@@ -130,11 +172,15 @@ class PairDataset:
     def _picture(self, entry: Mapping[str, Any], side: str) -> np.ndarray:
         said = self._said(entry, side)
         data = self._read(entry, side)
-        array = images.to_array(images.decode(data, said, channels=self._channels))
-        if array.shape != self.image_shape:
+        if self.labels and side == "a":
+            image = label_maps.decode(data, said)
+        else:
+            image = images.decode(data, said, channels=self._channels[side])
+        array = images.to_array(image)
+        if array.shape != self.shapes[side]:
             raise UserError(
                 f"{self.path}/{said} is {list(array.shape)} now and was "
-                f"{list(self.image_shape)} when it was opened: do not change pairs "
+                f"{list(self.shapes[side])} when it was opened: do not change pairs "
                 "while they are read."
             )
         return array
@@ -144,10 +190,22 @@ class PairDataset:
         entry, side = self.entries[place // 2], SIDES[place % 2]
         said = self._said(entry, side)
         try:
-            header = images.read_header(self._read(entry, side), said)
+            header = self._header(entry, side, said)
+            if self.labels and side == "a":
+                label_maps.check_header(header, said)
         except images.BrokenPicture as error:
             return error.reason
         return header.height, header.width
+
+    def _header(self, entry: Mapping[str, Any], side: str, said: str) -> images.Header:
+        head = self._read(entry, side, _HEAD_BYTES)
+        try:
+            return images.read_header(head, said)
+        except images.BrokenPicture:
+            if len(head) < _HEAD_BYTES:
+                raise
+            # Colour profiles and thumbnails may stand before the size.
+            return images.read_header(self._read(entry, side), said)
 
     def _one_size(self, found: Sequence[str | tuple[int, int]]) -> tuple[int, int]:
         size = next((item for item in found if not isinstance(item, str)), (0, 0))
@@ -169,6 +227,44 @@ class PairDataset:
         return size
 
 
+def open_pairs(
+    path: str | os.PathLike,
+    *,
+    kept: bool = True,
+    channels: int | tuple[int, int] = 3,
+    progress: Progress = False,
+) -> PairDataset:
+    """Opens a set of pairs, drawn or from folders.
+
+    Args:
+        path: its folder.
+        kept: leave out pairs whose ``keep`` is false.
+        channels: 1, 3 or 4; two numbers are for side A and side B. Label maps on side A
+            always have 1.
+        progress: False, True (bar on a terminal), or called with (done, total).
+
+    Raises:
+        UserError: no complete set of pairs, or pictures that are missing, damaged or of
+            another size (all are listed).
+    """
+    folder = Path(path)
+    document = manifest.read_document(folder)
+    if document is None or not document.get("complete"):
+        raise UserError(
+            f"{folder} is no complete set of pairs: make it with `stylegan-jax pairs` "
+            "or `stylegan-jax data pairs`."
+        )
+    return PairDataset(
+        folder,
+        manifest.read_pairs(folder, kept=kept),
+        channels=channels,
+        labels=manifest.has_labels(document),
+        progress=progress,
+    )
+
+
 def _is_inside(name: str) -> bool:
     path = PurePosixPath(name)
+    if "\0" in name:  # no file has such a name, and asking for one is an error
+        return False
     return bool(path.parts) and not path.is_absolute() and ".." not in path.parts

@@ -12,7 +12,7 @@ import numpy as np
 from absl import flags
 
 from stylegan_jax.data import check
-from stylegan_jax.data.dataset import ImageDataset, Item
+from stylegan_jax.data.dataset import Samples
 from stylegan_jax.data.parallel import default_workers
 from stylegan_jax.errors import UserError
 
@@ -98,14 +98,14 @@ class _Positions:
         # Endless for any purpose; grain multiplies lengths, so stay below its limit.
         return 2**62 // self._batch * len(self._rows)
 
-    def __getitem__(self, index: int) -> Item:
+    def __getitem__(self, index: int) -> Any:
         step, row = divmod(int(index), len(self._rows))
         position = self._start + step * self._batch + int(self._rows[row])
         return self._stream[position]
 
 
 def make_stream(
-    datasets_and_weights: Sequence[tuple[ImageDataset, float]],
+    datasets_and_weights: Sequence[tuple[Samples, float]],
     *,
     batch: int,
     rows: np.ndarray | None = None,
@@ -180,7 +180,7 @@ def _seed(seed: int, place: int) -> int:
 
 
 def _check_arguments(
-    datasets_and_weights: Sequence[tuple[ImageDataset, float]],
+    datasets_and_weights: Sequence[tuple[Samples, float]],
     batch: int,
     rows: np.ndarray,
     seed: int,

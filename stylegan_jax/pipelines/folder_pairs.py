@@ -12,14 +12,14 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from stylegan_jax.data import images, prepare, sources
-from stylegan_jax.data.pairs import PairDataset
+from stylegan_jax.data import pair_manifest as manifest
 from stylegan_jax.data.parallel import Progress, ordered_map
 from stylegan_jax.data.records import write_arrayrecord
 from stylegan_jax.errors import UsageError, UserError
-from stylegan_jax.pipelines import pair_manifest as manifest
+from stylegan_jax.pipelines.folder_fitting import Fitting, Made, fit_pair
 from stylegan_jax.pipelines.folder_matching import (
     Match,
     common_shape,
@@ -27,7 +27,13 @@ from stylegan_jax.pipelines.folder_matching import (
     refusal,
 )
 from stylegan_jax.pipelines.pair_curation import curate
-from stylegan_jax.pipelines.pair_scores import Curation, Networks, pixel_scores
+from stylegan_jax.pipelines.pair_manifest import (
+    check_same,
+    line_of,
+    write_document,
+    write_lines,
+)
+from stylegan_jax.pipelines.pair_scores import Curation, Networks
 
 # What `manifest.json` says of where the pairs are from; drawn pairs have a seed.
 MADE_FROM = "folders"
@@ -43,6 +49,9 @@ class Options:
         storage: ``folder`` or ``arrayrecord``.
         resize: filter, as in `data.prepare`.
         channels: 1, 3 or 4.
+        channels_a: side A's, where they are other than side B's.
+        labels_a: side A holds label maps: pictures of one channel whose values are
+            class numbers. They are resized with nearest and keep their numbers.
         skip_unmatched: leave pictures without a partner out instead of refusing.
         reconstruct: pair every picture with itself; both folders are one.
         overwrite: replace a set that this function wrote.
@@ -52,6 +61,8 @@ class Options:
     storage: str = "folder"
     resize: images.Resize = "lanczos"
     channels: int = 3
+    channels_a: int | None = None
+    labels_a: bool = False
     skip_unmatched: bool = False
     reconstruct: bool = False
     overwrite: bool = False
@@ -67,14 +78,26 @@ class Options:
                     f"{option} is {value!r}, choose from {', '.join(choices)}."
                 )
         images.check_channels(self.channels)
+        if self.channels_a is not None:
+            images.check_channels(self.channels_a)
+        if self.labels_a and (self.reconstruct or self.channels_a is not None):
+            other = "--reconstruct" if self.reconstruct else "--channels-a"
+            raise UsageError(
+                f"--labels-a and {other} exclude each other: label maps have one "
+                "channel and are not the pictures that they describe."
+            )
 
+    def fitting(self, shape: tuple[int, int]) -> Fitting:
+        """How pictures are made (height, width) ``shape``."""
+        channels = (self.channels_a or self.channels, self.channels)
+        return Fitting(shape, self.resize, channels, self.labels_a)
 
-class _Made(NamedTuple):
-    """Both pictures of a pair as PNG, and the pair's scores."""
-
-    a: bytes
-    b: bytes
-    scores: dict[str, float]
+    def side_a(self) -> dict[str, Any]:
+        """What ``manifest.json`` says of side A where it is presented otherwise."""
+        if self.labels_a:
+            return {"kind": manifest.LABELS, "channels": 1}
+        other = self.channels_a not in (None, self.channels)
+        return {"channels": self.channels_a} if other else {}
 
 
 def pair_folders(
@@ -136,8 +159,9 @@ def pair_folders(
         "image_shape": [*shape, options.channels],
         "num": len(matches),
     }
+    how = options.fitting(shape)
     made = ordered_map(
-        lambda i: _make(ours, theirs, matches[i], shape, options),
+        lambda i: fit_pair(ours, theirs, matches[i], how),
         len(matches),
         workers=workers,
         progress=progress,
@@ -145,7 +169,7 @@ def pair_folders(
     )
     with prepare.write_aside(dst) as temporary:
         _write(temporary, made, matches, options.storage)
-        manifest.write_document(temporary, document)
+        write_document(temporary, document)
         found = _told(Path(dst), document, None)
         if curation is not None:
             found |= _curate(temporary, curation)
@@ -192,11 +216,16 @@ def _check_there(
         except UserError as error:
             said = str(error).rstrip(".")
             notes[f"the set was not compared with {origin} ({said})"] = None
+    wanted["a"] = {
+        name: value
+        for name, value in wanted["a"].items()
+        if name not in ("kind", "channels")
+    } | options.side_a()
     height, width, _ = there["image_shape"]
     if options.resolution is not None:
         height, width = prepare.parse_resolution(options.resolution)
     wanted["image_shape"] = [height, width, options.channels]
-    manifest.check_same(dst, there, wanted)
+    check_same(dst, there, wanted)
     return list(notes)
 
 
@@ -208,7 +237,7 @@ def _document(
         "kind": manifest.KIND,
         "format": manifest.FORMAT,
         "made_from": MADE_FROM,
-        "a": _identity(ours),
+        "a": {**_identity(ours), **options.side_a()},
         "b": _identity(theirs),
         **_settings(options),
         "complete": True,
@@ -231,41 +260,13 @@ def _curate(folder: Path, curation: Curation) -> dict[str, Any]:
     """Marks the pairs of a set; how many are kept, and what could not be asked."""
     document = manifest.read_document(folder)
     assert document is not None  # the set is complete
-    height, width, channels = document["image_shape"]
-    networks = Networks((height, width, channels))
+    shapes = manifest.shapes(document)
+    assert shapes is not None
+    # Networks compare pictures in RGB: the side that is none decides.
+    networks = Networks(next((s for s in shapes.values() if s[2] != 3), shapes["b"]))
     curate(folder, curation, networks)
     kept = manifest.counts(manifest.read_pairs(folder, kept=False))["kept"]
     return {"kept": kept, "not_scored": networks.not_scored}
-
-
-def open_pairs(
-    path: str | os.PathLike,
-    *,
-    kept: bool = True,
-    channels: int = 3,
-    progress: Progress = False,
-) -> PairDataset:
-    """Opens a set of pairs, drawn or from folders.
-
-    Args:
-        path: its folder.
-        kept: leave out pairs whose ``keep`` is false.
-        channels: 1, 3 or 4.
-        progress: False, True (bar on a terminal), or called with (done, total).
-
-    Raises:
-        UserError: no complete set of pairs, or pictures that are missing, damaged or of
-            another size (all are listed).
-    """
-    folder = Path(path)
-    document = manifest.read_document(folder)
-    if document is None or not document.get("complete"):
-        raise UserError(
-            f"{folder} is no complete set of pairs: make it with `stylegan-jax pairs` "
-            "or `stylegan-jax data pairs`."
-        )
-    entries = manifest.read_pairs(folder, kept=kept)
-    return PairDataset(folder, entries, channels=channels, progress=progress)
 
 
 def _check_reconstruct(
@@ -328,33 +329,9 @@ def _check_destination(dst: str | os.PathLike, overwrite: bool) -> None:
         )
 
 
-def _make(
-    ours: sources.Source,
-    theirs: sources.Source,
-    match: Match,
-    shape: tuple[int, int],
-    options: Options,
-) -> _Made | list[str]:
-    """Reads and fits both pictures; else what is wrong with them."""
-    pictures, problems = [], []
-    for source, place in ((ours, match.a), (theirs, match.b)):
-        name = source.names[place]
-        try:
-            image = images.decode(source.read(place), name, channels=options.channels)
-        except images.BrokenPicture as error:
-            problems.append(f"  {source.path}: {name}: {error.reason}")
-            continue
-        pictures.append(images.fit(image, shape, options.resize))
-    if problems:
-        return problems
-    a, b = pictures
-    scores = pixel_scores(images.to_array(a), images.to_array(b))
-    return _Made(images.encode_png(a), images.encode_png(b), scores)
-
-
 def _write(
     out: Path,
-    made: Iterator[_Made | list[str]],
+    made: Iterator[Made | list[str]],
     matches: Sequence[Match],
     storage: str,
 ) -> None:
@@ -366,14 +343,14 @@ def _write(
         if isinstance(pair, list):
             problems += pair
             continue
-        line = manifest.line_of(index, 0, storage, pair.scores)
+        line = line_of(index, 0, storage, pair.scores)
         del line["seed"], line["w"]  # only drawn pairs have them
-        lines.append({**line, "stem": match.stem})
+        lines.append({**line, "stem": match.stem, **pair.more})
         for side, data in zip(manifest.SIDES, (pair.a, pair.b), strict=True):
             (out / side / f"{manifest.picture_name(index)}.png").write_bytes(data)
     if problems:
         raise refusal(problems, "")
-    manifest.write_lines(out, lines)
+    write_lines(out, lines)
     if storage == "arrayrecord":
         for side in manifest.SIDES:
             files = sorted((out / side).iterdir())

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 
 from stylegan_jax.checkpoints.atomic import replacing, write_bytes, write_text
+from stylegan_jax.data import pair_manifest as manifest
 from stylegan_jax.data.records import write_arrayrecord
 from stylegan_jax.data.sources import open_source
 from stylegan_jax.errors import UserError
-from stylegan_jax.pipelines import pair_manifest as manifest
 
 # Folder of what is not finished: records of chunks, and pictures on their way into
 # ArrayRecord files.

@@ -14,11 +14,12 @@ import jax
 import numpy as np
 
 from stylegan_jax.checkpoints.atomic import write_text
+from stylegan_jax.checkpoints.contact_sheet import viewable
+from stylegan_jax.data import pair_manifest as manifest
 from stylegan_jax.data.images import BrokenPicture
 from stylegan_jax.data.sources import open_source
 from stylegan_jax.errors import UserError
-from stylegan_jax.pipelines import pair_manifest as manifest
-from stylegan_jax.pipelines.contact_sheet import viewable
+from stylegan_jax.pipelines.pair_manifest import write_document, write_lines
 from stylegan_jax.pipelines.pair_scores import Curation, Networks, judge
 from stylegan_jax.pipelines.report_style import STYLE
 from stylegan_jax.training import spmd
@@ -62,7 +63,7 @@ def curate(
     out = Path(out)
     document = manifest.read_document(out) or {}
     lines = manifest.read_pairs(out, kept=False)
-    pictures = Pictures(out, document.get("image_shape"))
+    pictures = Pictures(out, manifest.shapes(document))
     _score(out, lines, networks, pictures)
     spmd.wait_for_all("pairs scored")
     if jax.process_index():
@@ -81,9 +82,9 @@ def curate(
         "judged": document.get("num", len(lines)),
     }
     shown = page(judged, pictures, document)
-    manifest.write_lines(out, judged)
+    write_lines(out, judged)
     write_text(out / "report.html", shown)
-    manifest.write_document(out, document)
+    write_document(out, document)
 
 
 def bounds_of(
@@ -124,15 +125,16 @@ def bounds_of(
 class Pictures:
     """The pictures of a set, wherever they are stored."""
 
-    def __init__(self, out: Path, shape: Sequence[int] | None = None):
+    def __init__(
+        self, out: Path, shapes: Mapping[str, tuple[int, int, int]] | None = None
+    ):
         """Opens nothing yet.
 
         Args:
             out: folder of the set.
-            shape: [H, W, C] that all pictures have; None takes any.
+            shapes: (H, W, C) of all pictures of side ``a`` and ``b``; None takes any.
         """
-        self._out = out
-        self._shape = shape if shape is None else tuple(shape)
+        self._out, self._shapes = out, shapes
         self._records: dict[str, Any] = {}
 
     def read(self, line: Mapping[str, Any], side: str) -> np.ndarray:
@@ -166,8 +168,8 @@ class Pictures:
             said = self._said(line, side)
             raise BrokenPicture(said, "unreadable", "damaged") from error
         array = array if array.ndim == 3 else array[:, :, None]
-        if self._shape not in (None, array.shape):
-            reason = f"is {list(array.shape)} and not {list(self._shape)}"
+        if self._shapes is not None and self._shapes[side] != array.shape:
+            reason = f"is {list(array.shape)} and not {list(self._shapes[side])}"
             raise BrokenPicture(self._said(line, side), "size", reason)
         return array
 
@@ -332,9 +334,10 @@ def _thumbnails(
     problems: list[str] = []
     for line in lines:
         try:
-            found[line["index"]] = [
-                _thumbnail(pictures.read(line, side)) for side in "ab"
-            ]
+            a, b = (pictures.read(line, side) for side in "ab")
+            # Class numbers are nearly black: an odd factor gives each its own grey.
+            a = a * np.uint8(47) if manifest.has_labels(document) else a
+            found[line["index"]] = [_thumbnail(a), _thumbnail(b)]
         except UserError:
             problems += pictures.problems([line])
     if problems:

@@ -58,13 +58,17 @@ def pixel_scores(a: np.ndarray, b: np.ndarray) -> dict[str, float]:
 
     Args:
         a: [H, W, C] uint8.
-        b: the same shape.
+        b: the same H and W. Where it has other channels, grey is compared with each
+            colour and alpha with nothing.
 
     Returns:
         ``difference``: mean absolute difference, from 0 to 1; ``sharpness_a`` and
         ``sharpness_b``: variance of the Laplacian of the luma, which is from 0 to 1.
     """
-    difference = np.abs(a.astype(np.int32) - b.astype(np.int32)).mean() / 255
+    x, y = (side.astype(np.int32) for side in (a, b))
+    if a.shape != b.shape:
+        x, y = x[:, :, :3], y[:, :, :3]
+    difference = np.abs(x - y).mean() / 255
     return {
         "difference": rounded(difference),
         "sharpness_a": rounded(sharpness(a)),
@@ -178,9 +182,9 @@ def judge(
     curation.check()
     sides = ("sharpness_a", "sharpness_b")
     medians = {
-        side: float(np.median([line["scores"][side] for line in lines]))
+        side: float(np.median(found))
         for side in sides
-        if lines
+        if (found := [x["scores"][side] for x in lines if side in x["scores"]])
     }
     low, high = curation.lpips
     judged = []
@@ -194,9 +198,9 @@ def judge(
             reasons.append(
                 f"identity {scores['identity']:.3f} is below {curation.identity:g}"
             )
-        for side in sides:
+        for side in medians:
             least = curation.sharpness * medians[side]
-            if scores[side] < least:
+            if scores.get(side, least) < least:
                 reasons.append(
                     f"{side[-1].upper()} is blurred: sharpness {scores[side]:.3g} is "
                     f"below {least:.3g}"

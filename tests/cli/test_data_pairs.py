@@ -6,7 +6,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from stylegan_jax.cli.data_pairs import pairs
-from stylegan_jax.pipelines.folder_pairs import open_pairs
+from stylegan_jax.data.pairs import open_pairs
 
 
 @pytest.fixture
@@ -63,3 +63,15 @@ def test_bounds_of_curation_are_those_of_pairs():
         for command in (pairs, drawn)
     )
     assert len(ours) == 4 and ours == theirs
+
+
+def test_label_maps_and_sketches_are_asked_for(sides):
+    for word, channels in (["--labels-a"], None), (["--channels-a", "1"], 1):
+        result = CliRunner().invoke(
+            pairs, [*sides, "--skip-unmatched", "--overwrite", *word]
+        )
+        if channels is None:  # these pictures have colours
+            assert "2.png: is RGB" in str(result.exception)
+            continue
+        assert result.exit_code == 0, result.output
+        assert open_pairs(sides[2], channels=(1, 3)).shapes["a"] == (16, 16, 1)

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from stylegan_jax.data.pair_manifest import read_document, read_pairs
+from stylegan_jax.data.pairs import open_pairs
 from stylegan_jax.errors import UsageError, UserError
 from stylegan_jax.pipelines import pair_scores
-from stylegan_jax.pipelines.folder_pairs import Options, open_pairs, pair_folders
+from stylegan_jax.pipelines.folder_pairs import Options, pair_folders
 from stylegan_jax.pipelines.pair_curation import Pictures, page
-from stylegan_jax.pipelines.pair_manifest import read_document, read_pairs
 from stylegan_jax.pipelines.pair_scores import Curation
 
 NAMES = ("m/<b>", "m/c", "x", "z")

@@ -9,9 +9,10 @@ from PIL import Image
 from tiny_models import save_tiny
 
 from stylegan_jax.data.dataset import open_dataset
+from stylegan_jax.data.pair_manifest import read_document, read_pairs
+from stylegan_jax.data.pairs import open_pairs
 from stylegan_jax.errors import UsageError, UserError
-from stylegan_jax.pipelines.folder_pairs import Options, open_pairs, pair_folders
-from stylegan_jax.pipelines.pair_manifest import read_document, read_pairs
+from stylegan_jax.pipelines.folder_pairs import Options, pair_folders
 from stylegan_jax.pipelines.pair_sides import Direction
 from stylegan_jax.pipelines.pairs import Options as Drawn
 from stylegan_jax.pipelines.pairs import make_pairs

@@ -10,12 +10,12 @@ from tiny_models import save_tiny, tiny_discriminator
 
 from stylegan_jax import load
 from stylegan_jax.data.dataset import open_dataset
+from stylegan_jax.data.pair_manifest import read_pairs
 from stylegan_jax.errors import UsageError, UserError
 from stylegan_jax.pipelines import pair_scores
 from stylegan_jax.pipelines import pairs as library
 from stylegan_jax.pipelines.blend import Recipe, blend_models
 from stylegan_jax.pipelines.pair_curation import Pictures
-from stylegan_jax.pipelines.pair_manifest import read_pairs
 from stylegan_jax.pipelines.pair_scores import Curation, judge, sharpness
 from stylegan_jax.pipelines.pair_sides import Direction, read_direction
 from stylegan_jax.pipelines.pairs import Options, make_pairs

@@ -8,15 +8,11 @@ import pytest
 from lively_models import lively_generator
 from tiny_models import save_tiny
 
+from stylegan_jax.data.pair_manifest import read_document, read_pairs
 from stylegan_jax.errors import UserError
 from stylegan_jax.pipelines import pairs as library
 from stylegan_jax.pipelines.blend import Recipe, blend_models
-from stylegan_jax.pipelines.pair_manifest import (
-    read_document,
-    read_pairs,
-    write_document,
-    write_lines,
-)
+from stylegan_jax.pipelines.pair_manifest import write_document, write_lines
 from stylegan_jax.pipelines.pair_scores import Curation
 from stylegan_jax.pipelines.pair_sides import Direction
 from stylegan_jax.pipelines.pairs import Options, make_pairs

@@ -5,7 +5,7 @@
 ``diffaugment(images, keys, policy)`` the one of Zhao et al. 2020. Both are pure, can
 be differentiated twice with respect to the images (R1), and draw for an image from that
 image's key alone, so that neither batch size nor device layout changes a picture.
-How p follows the discriminator is ``training/augmentation.py``.
+How p follows the discriminator is ``training/stylegan2/augmentation.py``.
 """
 
 from stylegan_jax.data.augment.diffaugment import diffaugment, parse_policy

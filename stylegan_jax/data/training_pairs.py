@@ -1,0 +1,372 @@
+"""Sets of pairs as training sees them: what an encoder is shown, what is to come out.
+
+Side A of a set of pairs is the source, side B the target. Pictures are matched by the
+set's manifest, and a set whose sources are its targets is refused unless that is said:
+an encoder that is shown its targets learns to copy, and fails on what it was made for.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypedDict
+
+import numpy as np
+from PIL import Image
+
+from stylegan_jax.data import images, label_maps
+from stylegan_jax.data import pair_manifest as manifest
+from stylegan_jax.data.dataset import MEMORY_BYTES
+from stylegan_jax.data.pairs import PairDataset
+from stylegan_jax.data.parallel import Progress, ordered_map
+from stylegan_jax.data.prepare import MAX_SIDE
+from stylegan_jax.errors import UserError
+
+# Pairs that are looked at to tell whether sources are targets.
+COMPARED = 64
+MAX_LABELS = 256
+
+
+class PairItem(TypedDict):
+    """One pair: ``source`` uint8 [h, w, c] and ``target`` uint8 [H, W, 3]."""
+
+    source: np.ndarray
+    target: np.ndarray
+
+
+class TrainingPairs:
+    """Random access to decoded pairs; safe in threads and across processes.
+
+    Attributes:
+        name: a short name.
+        image_shape: (H, W, 3) of targets.
+        source_shape: (h, w, c) of sources.
+        source_labels: number of classes where sources are label maps, whose single
+            channel holds class numbers; else 0.
+        stored_side: side of targets as they lie on disk.
+        num_images: pairs.
+        label_dim: 0; pairs have no class.
+        fingerprint: sha256 over the kept entries of the manifest, sizes and samples of
+            the pictures' files, and how they are presented (sizes, channels, classes),
+            not over times, places or scores.
+    """
+
+    label_dim = 0
+
+    def __init__(
+        self,
+        pairs: PairDataset,
+        *,
+        name: str,
+        source_size: int,
+        target_size: int,
+        source_labels: int = 0,
+    ):
+        """Wraps pairs that were checked; `open_training_pairs` does both.
+
+        Args:
+            pairs: side A is the source.
+            name: a short name.
+            source_size: side of sources, in pixels.
+            target_size: side of targets, in pixels.
+            source_labels: classes of label maps; 0 for pictures.
+        """
+        self._pairs = pairs
+        self.name = name
+        self.source_labels = source_labels
+        self.source_shape = (source_size, source_size, pairs.shapes["a"][2])
+        self.image_shape = (target_size, target_size, pairs.shapes["b"][2])
+        self.stored_side = pairs.image_shape[0]
+        self._places = np.arange(len(pairs))
+        self.num_images = len(pairs)
+        said = [pairs.fingerprint(), self.source_shape, self.image_shape, source_labels]
+        self.fingerprint = _digest(said)
+        self._start_memory()
+
+    def part(self, places: np.ndarray) -> TrainingPairs:
+        """Some of the pairs, as a set of its own.
+
+        Args:
+            places: int [K], which pairs, each from 0 to ``num_images`` - 1.
+        """
+        chosen = copy.copy(self)
+        chosen._places = self._places[places]
+        chosen.num_images = len(places)
+        chosen.fingerprint = _digest([self.fingerprint, [int(i) for i in places]])
+        chosen._start_memory()
+        return chosen
+
+    def _start_memory(self) -> None:
+        shapes = (self.source_shape, self.image_shape)
+        self._memory = self._filled = None
+        if self.num_images * sum(int(np.prod(s)) for s in shapes) < MEMORY_BYTES:
+            # Pages are only taken from the system as pairs are decoded.
+            self._memory = [np.empty((self.num_images, *s), np.uint8) for s in shapes]
+            self._filled = np.zeros(self.num_images, np.bool_)
+
+    def __getstate__(self) -> dict:
+        """Leaves the decoded pairs behind."""
+        return {**self.__dict__, "_memory": None, "_filled": None}
+
+    def __setstate__(self, state: dict) -> None:
+        """Starts with no decoded pairs."""
+        self.__dict__.update(state)
+        self._start_memory()
+
+    def __len__(self) -> int:
+        """Number of pairs."""
+        return self.num_images
+
+    def __getitem__(self, index: int) -> PairItem:
+        """Returns a pair.
+
+        Raises:
+            IndexError: beyond the last pair.
+            UserError: a file was damaged or changed after it had been checked.
+        """
+        index = int(index)
+        if not 0 <= index < len(self):
+            raise IndexError(f"pair {index} of {len(self)}")
+        source, target = self._both(index)
+        return {"source": source.copy(), "target": target.copy()}
+
+    def entry(self, index: int) -> dict:
+        """The manifest's object of a pair: its index, names and scores."""
+        return dict(self._pairs.entries[int(self._places[index])])
+
+    def _both(self, index: int) -> Sequence[np.ndarray]:
+        memory, filled = self._memory, self._filled
+        if memory is None or filled is None:
+            return self._decode(index)
+        if not filled[index]:
+            # Two threads may decode the same pair: both write the same bytes, and the
+            # flag is set after them.
+            for side, picture in zip(memory, self._decode(index), strict=True):
+                side[index] = picture
+            filled[index] = True
+        return [side[index] for side in memory]
+
+    def _decode(self, index: int) -> Sequence[np.ndarray]:
+        place = int(self._places[index])
+        try:
+            source, target, entry = self._pairs.get(place)
+        except images.BrokenPicture as error:
+            raise UserError(
+                f"{self._pairs.path}/{error.name} was damaged after the pairs were "
+                f"opened ({error.reason}): mend it, or set keep to false in "
+                "manifest.jsonl."
+            ) from error
+        labels = self.source_labels
+        if labels and source.max() >= labels:
+            raise _labels_beyond(self._pairs.path, labels, [(entry, source.max())])
+        return (
+            _fitted(source, self.source_shape[0], labels=bool(labels)),
+            _fitted(target, self.image_shape[0], labels=False),
+        )
+
+
+def open_training_pairs(
+    path: str | os.PathLike,
+    *,
+    target_size: int | None = None,
+    source_size: int | None = None,
+    source_channels: int = 3,
+    source_labels: int = 0,
+    reconstruct: bool = False,
+    progress: Progress = True,
+) -> TrainingPairs:
+    """Opens the kept pairs of a set for training.
+
+    Pictures of another size than asked for are resized as they are read: Lanczos, or
+    nearest for label maps.
+
+    Args:
+        path: folder of the set.
+        target_size: side of targets in pixels; None takes what is stored.
+        source_size: side of sources in pixels; None takes what is stored.
+        source_channels: 3, or 1 to see sources in grey. Label maps always have 1.
+        source_labels: classes of label maps; 0 where sources are pictures.
+        reconstruct: sources may be the targets.
+        progress: False, True (bar on a terminal), or called with (done, total).
+
+    Raises:
+        UserError: no complete set of pairs; pictures that are missing, damaged, of
+            another size than the others, or not square; sources that are the targets
+            in more than half of the pairs; label maps where pictures are expected, or
+            the other way round; class numbers beyond ``source_labels``. All pictures
+            that offend are listed.
+    """
+    _check_arguments(source_size, target_size, source_channels, source_labels)
+    folder = Path(path)
+    document = _document(folder)
+    labels = manifest.has_labels(document)
+    entries = manifest.read_pairs(folder)
+    _check_kind(path, labels, source_labels)
+    pairs = PairDataset(
+        folder,
+        entries,
+        channels=(source_channels, 3),
+        labels=labels,
+        progress=progress,
+    )
+    height, width, _ = pairs.image_shape
+    if height != width:
+        raise UserError(
+            f"the pictures in {path} are {height}x{width} and pairs are trained on as "
+            "squares: make the set anew with one number for --size."
+        )
+    if labels:
+        _check_labels(pairs, source_labels, progress)
+    elif source_channels == 3 and not reconstruct:
+        _check_apart(pairs)
+    return TrainingPairs(
+        pairs,
+        name=folder.name or folder.resolve().name,
+        source_size=source_size or height,
+        target_size=target_size or height,
+        source_labels=source_labels,
+    )
+
+
+def _check_arguments(
+    source_size: int | None,
+    target_size: int | None,
+    source_channels: int,
+    source_labels: int,
+) -> None:
+    for name, size in (("source_size", source_size), ("target_size", target_size)):
+        if size is not None and not 0 < size <= MAX_SIDE:
+            raise UserError(f"{name} is {size}, expected from 1 to {MAX_SIDE} pixels.")
+    if source_channels not in (1, 3):
+        raise UserError(
+            f"source_channels is {source_channels}, expected 1 (grey) or 3 (RGB)."
+        )
+    if not 0 <= source_labels <= MAX_LABELS:
+        raise UserError(
+            f"data.source_labels is {source_labels}, expected a number of classes up "
+            f"to {MAX_LABELS}, or 0 where sources are pictures."
+        )
+
+
+def _document(folder: Path) -> dict:
+    if not folder.is_dir():
+        raise UserError(f"{folder} is no folder: give the folder of a set of pairs.")
+    found = manifest.read_document(folder)
+    if found is None:
+        raise UserError(
+            f"{folder} has no manifest.json, so that nobody knows which pictures make "
+            "pairs: `stylegan-jax data pairs SOURCES TARGETS OUT` makes a set of two "
+            "folders, and pictures without partners are trained on with "
+            "--config.data.reconstruct=true."
+        )
+    if not found.get("complete"):
+        raise UserError(
+            f"the pairs in {folder} are not complete: run the command that makes them "
+            "again, which goes on where it stopped."
+        )
+    return found
+
+
+def _check_kind(path: str | os.PathLike, labels: bool, source_labels: int) -> None:
+    if labels and not source_labels:
+        raise UserError(
+            f"the sources in {path} are label maps, whose values are classes and no "
+            "colours: say how many classes there are (--config.data.source_labels=19)."
+        )
+    if source_labels and not labels:
+        raise UserError(
+            f"the sources in {path} are pictures, and label maps of {source_labels} "
+            "classes are expected: make the set of label maps (`stylegan-jax data "
+            "pairs MAPS PICTURES OUT --labels-a`), or say "
+            "--config.data.source_labels=0."
+        )
+
+
+def _check_labels(pairs: PairDataset, labels: int, progress: Progress) -> None:
+    """Refuses class numbers beyond the last; the manifest has each map's largest."""
+
+    def largest(place: int) -> int | images.BrokenPicture:
+        said = pairs.entries[place].get("largest_label")
+        if type(said) is int:
+            return said
+        try:
+            return int(pairs.get(place)[0].max())
+        except images.BrokenPicture as error:
+            return error
+
+    found = list(
+        ordered_map(largest, len(pairs), progress=progress, label="checking label maps")
+    )
+    _refuse_damaged(pairs, [x for x in found if isinstance(x, images.BrokenPicture)])
+    beyond = [
+        (entry, number)
+        for entry, number in zip(pairs.entries, found, strict=True)
+        if isinstance(number, int) and number >= labels
+    ]
+    if beyond:
+        raise _labels_beyond(pairs.path, labels, beyond)
+
+
+def _labels_beyond(path: str, labels: int, beyond: Sequence[tuple]) -> UserError:
+    listed = "\n".join(
+        f"  {entry['a']} (pair {entry['index']}): {number}" for entry, number in beyond
+    )
+    return UserError(
+        f"{path}: {len(beyond)} label maps have classes beyond {labels - 1}, the last "
+        f"of {labels}: mend them, or say how many classes there are "
+        f"(--config.data.source_labels=…):\n{listed}"
+    )
+
+
+def _check_apart(pairs: PairDataset) -> None:
+    """Refuses a set most of whose sources are its targets."""
+    most = min(COMPARED, len(pairs))
+    places = np.linspace(0, len(pairs) - 1, most).round().astype(int)
+
+    def equal(i: int) -> bool | images.BrokenPicture:
+        try:
+            source, target, _ = pairs.get(int(places[i]))
+        except images.BrokenPicture as error:
+            return error
+        return bool(np.array_equal(source, target))
+
+    found = list(ordered_map(equal, most))
+    _refuse_damaged(pairs, [x for x in found if isinstance(x, images.BrokenPicture)])
+    count = sum(x is True for x in found)
+    if 2 * count > most:
+        compared = "" if most == len(pairs) else " that were compared"
+        raise UserError(
+            f"the sources in {pairs.path} are its targets ({count} of {most} pairs"
+            f"{compared} are equal, pixel for pixel), and an encoder would learn to "
+            "copy: make pairs whose sides differ (`stylegan-jax data pairs SOURCES "
+            "TARGETS OUT`), or, if that is meant, say --config.data.reconstruct=true."
+        )
+
+
+def _refuse_damaged(
+    pairs: PairDataset, problems: Sequence[images.BrokenPicture]
+) -> None:
+    if problems:
+        listed = "\n".join(f"  {error.name}: {error.reason}" for error in problems)
+        raise UserError(
+            f"{pairs.path}: {len(problems)} pictures of pairs are damaged; mend them, "
+            f"or set keep to false in manifest.jsonl:\n{listed}"
+        )
+
+
+def _fitted(array: np.ndarray, size: int, *, labels: bool) -> np.ndarray:
+    """A square picture [h, h, C] uint8 as [size, size, C]."""
+    if array.shape[0] == size:
+        return array
+    image = Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
+    if labels:
+        return images.to_array(label_maps.fit(image, (size, size)))
+    return images.to_array(images.fit(image, (size, size), "lanczos"))
+
+
+def _digest(said: object) -> str:
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
