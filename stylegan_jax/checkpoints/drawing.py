@@ -88,7 +88,7 @@ def compile_tiles(
         w_plus = map_latents(module, cutoff, variables, z, c, psi)
         keys = stream_keys(seeds, NOISE_STREAM) if noise_mode == "random" else None
         x = synthesise(module, noise_mode, variables, w_plus, keys)
-        return jnp.clip(jnp.round(x * 127.5 + 127.5), 0, 255).astype(jnp.uint8)
+        return to_bytes(x)
 
     rows = PartitionSpec(AXIS)
     # check_vma=False: the Pallas operators need it, and no output is replicated.
@@ -101,6 +101,11 @@ def compile_tiles(
             check_vma=False,
         )
     )
+
+
+def to_bytes(images: jax.Array) -> jax.Array:
+    """Float32 in [-1, 1] to uint8, rounded and clipped."""
+    return jnp.clip(jnp.round(images * 127.5 + 127.5), 0, 255).astype(jnp.uint8)
 
 
 def pad(x: np.ndarray, multiple: int) -> np.ndarray:

@@ -17,6 +17,7 @@ from stylegan_jax.checkpoints.features import (
     VGGFeatures,
 )
 from stylegan_jax.checkpoints.irse import IRSEFeatures
+from stylegan_jax.checkpoints.mobilefacenet import MobileFaceNetFeatures
 from stylegan_jax.checkpoints.model_file import ModelFile, read_model
 from stylegan_jax.checkpoints.network import Network
 from stylegan_jax.checkpoints.pix2pixhd import (
@@ -37,6 +38,9 @@ from stylegan_jax.errors import UserError
 # The parts that a run, or a folder that convert wrote, may have a file of.
 PARTS = ("g_ema", "g", "d", "psp", "encoder", "decoder", "e", "net")
 
+# Those that one would use where none is named, the first that there is.
+USED = ("g_ema", "psp", "net")
+
 # The one place that says which class a family of model files is. The names are those
 # of `model_file.FAMILIES`.
 FAMILIES: Mapping[str, type[Network]] = {
@@ -56,16 +60,18 @@ FAMILIES: Mapping[str, type[Network]] = {
     "features.alexnet": AlexNetFeatures,
     "features.lpips": LPIPSDistance,
     "features.irse": IRSEFeatures,
+    "features.mobilefacenet": MobileFaceNetFeatures,
     "features.resnet": ResNetFeatures,
 }
 
 
-def load(path: str | Path, *, part: str = "g_ema") -> Any:
+def load(path: str | Path, *, part: str | None = None) -> Any:
     """Opens a model; nothing in the file is executed.
 
     Args:
         path: a model file, a run's folder, or a folder of parts; see `find_model`.
-        part: which model of a folder: ``g_ema``, ``g`` or ``d``.
+        part: which model of a folder, one of `PARTS`; None for the first of `USED` that
+            there is.
 
     Returns:
         The class that `FAMILIES` has for the file's family, e.g. a
@@ -87,9 +93,10 @@ def load_generator(path: str | Path) -> StyleGAN2Generator:
     """
     model = load(path)
     if not isinstance(model, StyleGAN2Generator):
+        other = " or give it pictures with stylegan-jax stylize"
         raise UserError(
             f"{path} is a {model.metadata['family']} and no generator: give another "
-            "model."
+            f"model{other if isinstance(model, PSPNetwork) else ''}."
         )
     return model
 
@@ -110,21 +117,23 @@ def model_from(model: ModelFile, *, where: object) -> Network:
     return FAMILIES[model.family].from_file(model, where=where)
 
 
-def find_model(path: str | Path, *, part: str = "g_ema") -> Path:
+def find_model(path: str | Path, *, part: str | None = None) -> Path:
     """Finds the model file that a path means.
 
     1. A file is meant itself.
     2. A run's folder, or its ``models``: one of ``<part>-<kimg>.safetensors``, by the
-       moment of the run's generator: ``best.json`` names the kimg of the best snapshot,
-       as ``{"kimg": 12}``; without it, or where that ``g_ema`` is gone, the newest
-       ``g_ema`` counts. A part without a snapshot of that moment gives its nearest
-       newer one, or else its newest; `moment_of` tells which it is.
+       moment of the run's model, the first part of `USED` with snapshots:
+       ``best.json`` names the kimg of the best one, as ``{"kimg": 12}``; without it, or
+       where that one is gone, the newest counts. A part without a snapshot of that
+       moment gives its nearest newer one, or else its newest; `moment_of` tells which
+       it is.
     3. A folder of parts: ``<part>.safetensors``; or the only one there is, where no
        other part than ``g_ema`` is asked for.
 
     Args:
         path: the file or folder.
-        part: which model of a folder, one of `PARTS`.
+        part: which model of a folder, one of `PARTS`; None for the first of `USED` that
+            there is.
 
     Returns:
         The path of a file that exists.
@@ -133,23 +142,27 @@ def find_model(path: str | Path, *, part: str = "g_ema") -> Path:
         UserError: nothing is there, or the folder holds no such model.
     """
     path = Path(path)
-    if part not in PARTS:
+    if part is not None and part not in PARTS:
         raise UserError(f"unknown part {part!r}: choose from {', '.join(PARTS)}.")
     if path.is_file():
         return path
     if not path.is_dir():
         raise UserError(f"there is no model {path}: check the name.")
-    file = _find_part(path, part)
-    if file is not None:
-        return file
+    wanted = USED if part is None else (part,)
+    for name in wanted:
+        if (file := _find_part(path, name)) is not None:
+            return file
     files = sorted(path.glob("*.safetensors"))
-    if part == PARTS[0] and len(files) == 1:
+    if part in (None, PARTS[0]) and len(files) == 1:
         return files[0]
+    *first, last = wanted
+    names = f"{', '.join(first)} or {last}" if first else last
+    name = "PART" if first else last
     raise UserError(
-        f"the folder {path} holds no model {part}: expected "
-        f"models/{part}-*.safetensors (a run that has saved a snapshot), "
-        f"{part}-*.safetensors (its models) or "
-        f"{part}.safetensors."
+        f"the folder {path} holds no model {names}: expected "
+        f"models/{name}-*.safetensors (a run that has saved a snapshot), "
+        f"{name}-*.safetensors (its models) or "
+        f"{name}.safetensors."
     )
 
 
@@ -204,24 +217,25 @@ def _find_part(folder: Path, part: str) -> Path | None:
     found = snapshots(folder, part)
     if found:
         # Generator and discriminator of one moment belong together.
-        moment = _moment(snapshots(folder), next(iter(found.values())).parent)
+        own = next((s for name in USED if (s := snapshots(folder, name))), {})
+        moment = _moment(own, next(iter(found.values())).parent)
         newer = [kimg for kimg in found if moment is not None and kimg >= moment]
         return found[min(newer, default=max(found))]
     single = folder / f"{part}.safetensors"
     return single if single.is_file() else None
 
 
-def _moment(generators: Mapping[int, Path], models: Path) -> int | None:
+def _moment(own: Mapping[int, Path], models: Path) -> int | None:
     """The kimg that a run's folder stands for; None where nothing tells.
 
     Args:
-        generators: its snapshots of ``g_ema``.
+        own: the snapshots of the part that one would use.
         models: the folder that they and ``best.json`` are in.
     """
     best = _best(models / "best.json")
-    if not generators or best in generators:
+    if not own or best in own:
         return best
-    return max(generators)
+    return max(own)
 
 
 def _best(file: Path) -> int | None:

@@ -42,6 +42,7 @@ FAMILIES = (
     "features.alexnet",
     "features.lpips",
     "features.irse",
+    "features.mobilefacenet",
     "features.resnet",
 )
 
@@ -331,8 +332,7 @@ def _entries(
 ) -> Iterator[tuple[str, np.dtype, tuple[int, ...], int]]:
     """Checks every tensor's entry; yields name, type, shape and first byte.
 
-    Tensors must tile the data exactly, so nothing is read twice and memory is bounded
-    by the file's size before any of it is taken.
+    Tensors must tile the data exactly: the file's size bounds what memory is taken.
     """
     found = [(name, *_entry(name, entry, path)) for name, entry in header.items()]
     found.sort(key=lambda item: (item[3], math.prod(item[2])))

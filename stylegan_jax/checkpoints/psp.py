@@ -15,7 +15,7 @@ from stylegan_jax.checkpoints.network import Network, check_pictures
 from stylegan_jax.checkpoints.stylegan2_generator import StyleGAN2Generator
 from stylegan_jax.errors import UserError
 from stylegan_jax.models.features.irse import adaptive_average_pool
-from stylegan_jax.models.psp import PSP, Encoder, inject_layers
+from stylegan_jax.models.psp import MAX_ITERATIONS, PSP, Encoder, inject_layers
 
 
 class PSPEncoder(Network):
@@ -93,12 +93,18 @@ class PSPNetwork(Network):
     ):
         super().__init__(module, variables, metadata=metadata)
 
-        def encode(variables: Any, x: jax.Array) -> Any:
-            # An accelerator would round the dense layers' factors.
-            with jax.default_matmul_precision("highest"):
-                return module.apply(variables, x, method="encode")
+        def run(method: str, *fixed: Any) -> Any:
+            def apply(variables: Any, *args: Any) -> Any:
+                # An accelerator would round the dense layers' factors.
+                with jax.default_matmul_precision("highest"):
+                    return module.apply(variables, *fixed, *args, method=method)
 
-        self._encode = jax.jit(encode)
+            return jax.jit(apply)
+
+        self._encode = run("encode")
+        # One pass is compiled, whatever their number.
+        self._start, self._refine = run("start", 1), run("refine")
+        self._draw = run("synthesis")
         self._pool = jax.jit(adaptive_average_pool, static_argnums=1)
 
     @staticmethod
@@ -128,21 +134,34 @@ class PSPNetwork(Network):
             self.module.make_decoder(), variables, metadata=self.metadata
         )
 
-    def encode(self, x: jax.Array) -> jax.Array:
+    def encode(self, x: jax.Array, iterations: int | None = None) -> jax.Array:
         """Encodes pictures, the mean latent included.
 
         Args:
             x: [N, input_size, input_size, input_nc] float32 in [-1, 1].
+            iterations: passes over a picture, from 1 to `MAX_ITERATIONS`; None for the
+                model's own number. A model of one pass has no other.
 
         Returns:
             w_plus [N, num_ws, w_dim] float32.
 
         Raises:
-            UserError: integers, another shape, or no pictures.
+            UserError: integers, another shape, no pictures, or a number of passes that
+                the model cannot do.
         """
         x = check_pictures(x)
         check_array(x, "x", ("N", *self.module.input_shape))
-        return self._encode(self.variables, x)
+        passes = self.module.iterations if iterations is None else iterations
+        _check_passes(passes, self.module.iterations)
+        if self.module.iterations == 1:
+            return self._encode(self.variables, x)
+        first = self._start(self.variables)
+        w_plus, image = (jnp.repeat(a, len(x), 0) for a in first)
+        for i in range(passes):
+            if i > 0:
+                image = self._draw(self.variables, w_plus)
+            w_plus = self._refine(self.variables, x, w_plus, image)
+        return w_plus
 
     def synthesis(
         self,
@@ -200,6 +219,7 @@ class PSPNetwork(Network):
         noise_mode: str = "const",
         key: jax.Array | None = None,
         size: int | None = None,
+        iterations: int | None = None,
     ) -> jax.Array:
         """Turns pictures into the decoder's.
 
@@ -212,6 +232,7 @@ class PSPNetwork(Network):
             key: a jax random key.
             size: side that the pictures are averaged to, 256 in the original program;
                 None leaves them at the decoder's resolution.
+            iterations: passes over a picture; see `encode`.
 
         Returns:
             [N, H, W, C] float32, nominally in [-1, 1], not clipped.
@@ -225,11 +246,22 @@ class PSPNetwork(Network):
             raise UserError(
                 "inject changes the layers of latent_mask: name at least one."
             )
-        w_plus = self.encode(x)
+        w_plus = self.encode(x, iterations)
         if latent_mask:
             w_plus = self.inject(w_plus, latent_mask, inject, alpha)
         images = self.synthesis(w_plus, noise_mode, key)
         return images if size is None else self._pool(images, (size, size))
+
+
+def _check_passes(passes: int, own: int) -> None:
+    """Raises `UserError` unless a model of ``own`` passes can do this many."""
+    if type(passes) is not int or not 1 <= passes <= MAX_ITERATIONS:
+        raise UserError(f"iterations is from 1 to {MAX_ITERATIONS}, got {passes!r}.")
+    if own == 1 and passes != 1:
+        raise UserError(
+            f"iterations={passes} needs a model trained for several passes: this one "
+            "does a single pass."
+        )
 
 
 def _check_layers(layers: Sequence[int], num_ws: int) -> None:

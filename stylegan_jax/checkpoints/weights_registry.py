@@ -247,6 +247,20 @@ _TABLE = (
         ),
     ),
     Weights(
+        name="moco_v2_resnet50",
+        purpose="likeness of any pictures (pSp's MoCo loss)",
+        licence=f"CC BY-NC 4.0 (MoCo): non-commercial, {_IMAGENET}",
+        sources=(
+            Source(
+                label="weights",
+                file="moco_v2_800ep_pretrain.pth.tar",
+                origin="facebookresearch/moco (MoCo v2, 800 epochs)",
+            ),
+        ),
+        # The same under the name that pSp's list of auxiliary models has.
+        known=(Known("weights", "moco_v2_800ep_pretrain.pt", ""),),
+    ),
+    Weights(
         name="arcface_irse50",
         purpose="identity of a face, IR-SE50 (pSp's loss)",
         licence="MIT program; trained on MS-Celeb-1M, for research only",
@@ -260,9 +274,8 @@ _TABLE = (
     ),
     Weights(
         name="arcface_mobilefacenet",
-        purpose="identity of a face, small (ONNX)",
+        purpose="identity of a face, small (MobileFaceNet)",
         licence="InsightFace: non-commercial research only",
-        stored="raw",
         # The same file in InsightFace's own archives of models.
         known=(Known("weights", "w600k_mbf.onnx", _MOBILEFACENET),),
         sources=(

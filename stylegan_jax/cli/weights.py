@@ -78,7 +78,7 @@ def get_weights(names: tuple[str, ...], force: bool) -> None:
 @click.option(
     "--force",
     is_flag=True,
-    help="Keep landmarks, ONNX and OpenVINO files that are not the published ones.",
+    help="Keep landmarks and OpenVINO files that are not the published ones.",
 )
 def import_weights(name: str, files: tuple[str, ...], force: bool) -> None:
     """Bring weights in from files, without a network.

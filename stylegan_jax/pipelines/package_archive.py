@@ -20,6 +20,8 @@ from typing import IO, Any
 from stylegan_jax.errors import UserError
 
 SUFFIXES = (".whl", ".zip", ".tar.gz", ".tgz", ".tar", ".bz2")
+# What PyTorch's ImageNet example, and MoCo after it, call checkpoints that are no tar.
+CHECKPOINTS = (".pth.tar", ".pt.tar")
 
 # What an archive may unpack to before the wanted files are found.
 MAX_UNPACKED_BYTES = 2**30
@@ -45,7 +47,8 @@ def is_archive(path: Path) -> bool:
 
     PyTorch's files are zip archives too, and are no packages: names decide.
     """
-    return path.name.lower().endswith(SUFFIXES)
+    name = path.name.lower()
+    return name.endswith(SUFFIXES) and not name.endswith(CHECKPOINTS)
 
 
 def take_members(

@@ -20,6 +20,7 @@ from stylegan_jax.checkpoints.stylegan2_discriminator import StyleGAN2Discrimina
 from stylegan_jax.checkpoints.stylegan2_generator import StyleGAN2Generator
 from stylegan_jax.errors import UserError
 from stylegan_jax.models.stylegan2 import Discriminator, Generator
+from tests.models.psp.tiny_psp import tiny_psp
 
 
 @pytest.fixture(scope="module")
@@ -235,6 +236,57 @@ def test_a_folder_of_parts_means_its_part(tmp_path):
     assert find_model(tmp_path).name == "g_ema.safetensors"
     with pytest.raises(UserError, match="holds no model d"):
         find_model(tmp_path, part="d")
+
+
+def test_a_run_of_another_kind_means_its_own_model(tmp_path):
+    models = tmp_path / "models"
+    models.mkdir()
+    for name in ("psp-000001", "psp-000004", "psp-000009", "d-000009", "d-000004"):
+        (models / f"{name}.safetensors").touch()
+    best = models / "best.json"
+    best.write_text(json.dumps({"kimg": 4}))
+    for folder in (tmp_path, models):
+        assert find_model(folder).name == "psp-000004.safetensors"
+        assert find_model(folder, part="psp") == find_model(folder)
+        assert find_model(folder, part="d").name == "d-000004.safetensors"
+    # Its best is gone: the newest of its own snapshots counts, for all parts.
+    best.write_text(json.dumps({"kimg": 3}))
+    found = find_parts(tmp_path)
+    assert {moment_of(file) for file in found.values()} == {9}
+    with pytest.raises(UserError, match=r"no model g_ema: .*models/g_ema-\*"):
+        find_model(tmp_path, part="g_ema")
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        (("psp", "g_ema", "net"), "g_ema"),
+        (("psp", "encoder", "decoder"), "psp"),
+        (("net", "d"), "net"),
+        (("ffhq",), "ffhq"),
+    ],
+)
+def test_the_first_that_one_would_use(tmp_path, names, found):
+    for name in names:
+        (tmp_path / f"{name}.safetensors").touch()
+    assert find_model(tmp_path).stem == found
+
+
+def test_a_folder_without_one_is_refused(tmp_path):
+    for name in ("encoder", "d"):
+        (tmp_path / f"{name}.safetensors").touch()
+    with pytest.raises(UserError, match="no model g_ema, psp or net: .*models/PART-"):
+        find_model(tmp_path)
+
+
+def test_a_run_of_psp_is_no_generator(tmp_path):
+    module, variables = tiny_psp()
+    (tmp_path / "models").mkdir()
+    file = tmp_path / "models" / "psp-000003.safetensors"
+    save_tiny(file, module, variables, family="psp")
+    assert load(tmp_path).module == module
+    with pytest.raises(UserError, match="is a psp and no generator.* stylize"):
+        load_generator(tmp_path)
 
 
 def test_what_is_no_model_is_refused(tmp_path, generator_file):

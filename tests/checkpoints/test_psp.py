@@ -1,3 +1,6 @@
+from functools import partial
+
+import jax
 import numpy as np
 import pytest
 
@@ -7,6 +10,7 @@ from stylegan_jax.checkpoints.structure import config_of
 from stylegan_jax.errors import UserError
 from stylegan_jax.models.features.irse import adaptive_average_pool
 from stylegan_jax.models.psp import Encoder
+from stylegan_jax.models.psp.encoder import INTO_W
 from tests.models.psp.tiny_psp import draw, tiny_psp
 
 
@@ -46,6 +50,13 @@ def test_a_model_file_gives_the_same_latents(network, x, w_plus, tmp_path):
     np.testing.assert_array_equal(loaded.encode(x), w_plus)
 
 
+def test_files_from_before_the_passes_load(network, tmp_path):
+    file = tmp_path / "psp.safetensors"
+    model = save(file, network, "psp")
+    del model.config["iterations"]
+    assert PSPNetwork.from_file(model, where=file).config == network.config
+
+
 def test_a_damaged_config_is_refused(network, tmp_path):
     file = tmp_path / "psp.safetensors"
     model = save(file, network, "psp")
@@ -53,6 +64,7 @@ def test_a_damaged_config_is_refused(network, tmp_path):
         ("decoder_num_blocks", 60),
         ("num_layers", 7),
         ("width", 2**24),
+        ("iterations", 2**24),
     ):
         model.config[name], kept = value, model.config[name]
         with pytest.raises(UserError, match="makes no model"):
@@ -98,6 +110,10 @@ def test_layers_are_mixed_on_the_way(network, x, w_plus):
         ({"latent_mask": [1], "inject": np.zeros(8, np.float32)}, "inject"),
         ({"noise_mode": "random"}, "needs a key"),
         ({"size": 0}, "size is from 1"),
+        ({"iterations": 2}, "does a single pass"),
+        ({"iterations": 0}, "iterations is from 1 to 10, got 0"),
+        ({"iterations": 11}, "iterations is from 1 to 10, got 11"),
+        ({"iterations": True}, "iterations is from 1 to 10, got True"),
     ],
     ids=str,
 )
@@ -119,6 +135,20 @@ def test_other_arguments_are_refused(network, x, arguments, words):
 def test_other_pictures_are_refused(network, shape, dtype):
     with pytest.raises(UserError, match="x must be"):
         network.encode(np.zeros(shape, dtype))
+
+
+def test_the_number_of_passes_can_be_chosen(x):
+    module, variables = tiny_psp(encoder_type=INTO_W, iterations=2)
+    restyle = PSPNetwork(module, variables)
+    codes = restyle.encode(x)
+    assert codes.shape == (2, 6, 8)
+    np.testing.assert_array_equal(restyle.encode(x, iterations=2), codes)
+    apply = jax.jit(partial(module.apply, method="encode"))
+    np.testing.assert_allclose(codes, apply(variables, x), rtol=1e-3, atol=1e-3)
+    one = restyle.encode(x, iterations=1)
+    assert not np.allclose(one, codes, atol=1e-2)
+    with pytest.raises(UserError, match="got 11"):
+        restyle(x, iterations=11)
 
 
 def test_a_bare_encoder(x, tmp_path):

@@ -25,6 +25,7 @@ NAMES = [
     "vgg16",
     "vgg19",
     "resnet50",
+    "moco_v2_resnet50",
     "arcface_irse50",
     "arcface_mobilefacenet",
     "shape_predictor_68",

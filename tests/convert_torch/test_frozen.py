@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch_files import Made, write_torch_legacy, write_torch_zip
 
-from stylegan_jax.checkpoints.features import LPIPSDistance
+from stylegan_jax.checkpoints.features import LPIPSDistance, ResNetFeatures
 from stylegan_jax.checkpoints.model_file import read_model
 from stylegan_jax.convert_torch import frozen
 from stylegan_jax.convert_torch.readers import read_checkpoint
+from stylegan_jax.convert_torch.rules import resnet
 from stylegan_jax.convert_torch.rules.layout import to_jax
 from stylegan_jax.errors import UserError
 
@@ -101,6 +102,41 @@ def test_inception_from_a_state_dict_of_pytorch(tmp_path):
     kernel = model.variables["params"]["Mixed_6c"]["branch7x7dbl_3"]["conv"]["kernel"]
     want = state["Mixed_6c.branch7x7dbl_3.conv.weight"]
     np.testing.assert_array_equal(kernel, want.transpose(2, 3, 1, 0))
+
+
+def test_moco_and_torchvision_are_not_taken_for_each_other(tmp_path):
+    plain = resnet50_state()
+    spare = {"fc.0.weight": np.zeros((2, 2), np.float32)}
+    training = {f"module.encoder_q.{k}": v for k, v in {**plain, **spare}.items()}
+    training["module.queue_ptr"] = np.zeros(1, np.int64)
+    moco, torchvision = tmp_path / "m.pth.tar", tmp_path / "r.pth"
+    write_torch_zip(moco, {"epoch": 800, "arch": "resnet50", "state_dict": training})
+    write_torch_zip(torchvision, plain)
+    text = refused("resnet50", {"weights": moco}, tmp_path)
+    assert "m.pth.tar is not resnet50: its tensors have the names of moco" in text
+    text = refused("moco_v2_resnet50", {"weights": torchvision}, tmp_path)
+    assert "r.pth is not moco_v2_resnet50" in text and "instead of moco" in text
+    model = convert("moco_v2_resnet50", {"weights": moco}, tmp_path / "n.safetensors")
+    assert model.family == "features.resnet" and model.config["num_classes"] == 0
+    ignored = model.metadata["provenance"]["ignored"]
+    assert sorted(ignored) == ["encoder_q.fc.0.weight", "queue_ptr"]
+    kernel = model.variables["params"]["layer4_2"]["conv2"]["conv"]["kernel"]
+    want = plain["layer4.2.conv2.weight"].transpose(2, 3, 1, 0)
+    np.testing.assert_array_equal(kernel, want)
+
+
+def resnet50_state():
+    """The shapes of torchvision's ResNet-50 without its dense layer; cheap values."""
+    shapes = ResNetFeatures.shapes(
+        {"stages": [3, 4, 6, 3], "bottleneck": True}, where="a test"
+    )
+    expansion = resnet.LAYOUTS[0].expand(
+        {"stages": (3, 4, 6, 3), "bottleneck": True, "num_classes": 0}
+    )
+    return {
+        e.source: np.full(e.axes.source_shape(shapes[e.target].shape), i, np.float32)
+        for i, e in enumerate(expansion.entries)
+    }
 
 
 def small_vgg(depth=16, width=2):

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from onnx_files import TINY as TINY_FACE
 from torch_files import write_torch_zip
 
 from stylegan_jax.checkpoints.load import FAMILIES
@@ -23,6 +24,7 @@ from stylegan_jax.convert_torch.rules import (
     irse,
     lernapparat,
     lpips,
+    mobilefacenet,
     pix2pixhd,
     psp,
     resnet,
@@ -83,6 +85,7 @@ CASES = {
     "resnet": (resnet.LAYOUTS[0], {**_BASIC, "bottleneck": False}),
     "resnet, bottlenecks": (resnet.LAYOUTS[0], _DEEP),
     "irse": (irse.LAYOUTS[0], IRSE),
+    "mobilefacenet": (mobilefacenet.LAYOUTS[0], TINY_FACE),
     "ir, not affine": (irse.LAYOUTS[0], {**IRSE, "mode": "ir", "affine": False}),
     "psp encoder": (psp.LAYOUTS[1], {**PSP, "input_size": 64, "num_ws": 10}),
     "psp encoder into w": (

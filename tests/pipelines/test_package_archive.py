@@ -98,6 +98,7 @@ def test_names_tell_archives_from_pytorch_files():
 
     assert is_archive(Path("A-1.TAR.GZ")) and is_archive(Path("f.dat.bz2"))
     assert not is_archive(Path("model.pt")) and not is_archive(Path("model.pth"))
+    assert not is_archive(Path("moco_v2_800ep_pretrain.pth.tar"))
 
 
 @pytest.mark.parametrize("name", ["a.whl", "a.tar.gz", "w.bin.bz2", "a.tar"])

@@ -19,14 +19,16 @@ from stylegan_jax.checkpoints.features import (
     VGGFeatures,
 )
 from stylegan_jax.checkpoints.irse import IRSEFeatures
+from stylegan_jax.checkpoints.mobilefacenet import MobileFaceNetFeatures
 from stylegan_jax.checkpoints.model_file import save_model
 from stylegan_jax.checkpoints.network import Network
-from stylegan_jax.convert_torch.readers import Stub, read_checkpoint, state_dict
+from stylegan_jax.convert_torch.readers import Graph, Stub, read_checkpoint, state_dict
 from stylegan_jax.convert_torch.rules import (
     alexnet,
     inception,
     irse,
     lpips,
+    mobilefacenet,
     resnet,
     vgg,
 )
@@ -74,10 +76,13 @@ class Frozen(NamedTuple):
     Attributes:
         family: the family of model files.
         config: what the config must say for the file to be that network.
+        layout: whose names its files must have, where these tell networks of one
+            config apart.
     """
 
     family: str
     config: Mapping[str, Any]
+    layout: str | None = None
 
 
 def _irse_layout(state: State) -> Layout | None:
@@ -108,7 +113,15 @@ FAMILIES: Mapping[str, Family] = {
     "features.irse": Family(
         "an identity network (IR-SE)", _irse_layout, lambda _: (), IRSEFeatures
     ),
+    "features.mobilefacenet": Family(
+        "an identity network (MobileFaceNet)",
+        mobilefacenet.layout_of,
+        mobilefacenet.ignored,
+        MobileFaceNetFeatures,
+    ),
 }
+
+_RESNET50 = {"stages": (3, 4, 6, 3), "bottleneck": True, "width": 64}
 
 # By the identifiers of the table of weights. A network that was made wider or deeper
 # than the published one has no published weights, so it is none of these.
@@ -118,10 +131,13 @@ FROZEN: Mapping[str, Frozen] = {
     "lpips_vgg": Frozen("features.lpips", {"trunk": "vgg", "width": 64}),
     "vgg16": Frozen("features.vgg", {"depth": 16, "width": 64}),
     "vgg19": Frozen("features.vgg", {"depth": 19, "width": 64}),
-    "resnet50": Frozen(
-        "features.resnet", {"stages": (3, 4, 6, 3), "bottleneck": True, "width": 64}
-    ),
+    "resnet50": Frozen("features.resnet", _RESNET50, resnet.NAME),
+    "moco_v2_resnet50": Frozen("features.resnet", _RESNET50, resnet.MOCO),
     "arcface_irse50": Frozen("features.irse", {"num_layers": 50, "mode": "ir_se"}),
+    "arcface_mobilefacenet": Frozen(
+        "features.mobilefacenet",
+        {"stages": (128, 256, 256), "blocks": (4, 6, 2), "input_size": 112},
+    ),
 }
 
 
@@ -165,6 +181,11 @@ def convert_frozen(
         wanted = ", ".join(f"{k} {frozen.config[k]}" for k in odd)
         had = ", ".join(f"{k} {value}" for k, value in odd.items())
         raise UserError(f"{where} is not {name}: it has {had} instead of {wanted}.")
+    if frozen.layout not in (None, found.layout.name):
+        raise UserError(
+            f"{where} is not {name}: its tensors have the names of "
+            f"{found.layout.name} instead of {frozen.layout}; give the right file."
+        )
     shapes = family.network.shapes(config, where=where)
     variables = to_jax(found.state, found.layout.expand(config), shapes, where=where)
     save_model(
@@ -191,7 +212,7 @@ def find_network(root: Any, where: object) -> Found | None:
     Raises:
         UserError: it is one of those that cannot be converted, for a stated reason.
     """
-    state = state_of(root)
+    state = state_of(root, where)
     if state is None:
         return None
     if lpips.is_squeeze(state):
@@ -211,18 +232,25 @@ def find_network(root: Any, where: object) -> Found | None:
     return None
 
 
-def state_of(root: Any) -> dict[str, Any] | None:
+def state_of(root: Any, where: object = "the file") -> dict[str, Any] | None:
     """Tensors by dotted names, from whatever a file holds them in.
 
     A state dict, one inside a dict that names it, nested dicts of arrays, or a whole
-    module; the prefix of PyTorch's parallel wrappers is taken off.
+    module; the prefix of PyTorch's parallel wrappers is taken off. Or an ONNX graph,
+    whose nodes say what its tensors are.
 
     Args:
         root: what `read_checkpoint` found in the file.
+        where: what to name in errors, e.g. the file's path.
 
     Returns:
         The tensors; None where something else than tensors is among them.
+
+    Raises:
+        UserError: an ONNX graph of a network that this program does not have.
     """
+    if isinstance(root, Graph):
+        return dict(mobilefacenet.state_of(root, where))
     for wrapper in WRAPPERS:
         if isinstance(root, Mapping) and isinstance(root.get(wrapper), Mapping | Stub):
             root = root[wrapper]
@@ -266,7 +294,7 @@ def _together(files: Mapping[str, Path]) -> dict[str, Any]:
     """
     state: dict[str, Any] = {}
     for path in files.values():
-        tensors = state_of(read_checkpoint(path).root)
+        tensors = state_of(read_checkpoint(path).root, path)
         if tensors is None:
             raise UserError(
                 f"{path} holds no tensors by name: give a file with a network's "

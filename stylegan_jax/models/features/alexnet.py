@@ -8,6 +8,7 @@ from typing import NamedTuple
 import flax.linen as nn
 import jax
 
+from stylegan_jax.models.features.convs import Conv
 from stylegan_jax.models.features.layers import (
     PRECISION,
     check_taps,
@@ -91,14 +92,15 @@ class AlexNet(nn.Module):
         for conv in CONVS:
             if conv.pooled:
                 x = max_pool(x, 3, 2)
-            x = nn.Conv(
-                self.width * conv.multiple,
-                (conv.kernel, conv.kernel),
-                (conv.stride, conv.stride),
-                padding=((conv.padding, conv.padding),) * 2,
-                precision=PRECISION,
-                name=f"conv{conv.number}",
-            )(x)
+            with jax.default_matmul_precision(PRECISION.name.lower()):
+                x = Conv(
+                    self.width * conv.multiple,
+                    conv.kernel,
+                    conv.stride,
+                    conv.padding,
+                    use_bias=True,
+                    name=f"conv{conv.number}",
+                )(x)
             found[f"conv{conv.number}"] = x
             x = nn.relu(x)
             found[f"relu{conv.number}"] = x

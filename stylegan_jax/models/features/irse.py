@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from stylegan_jax.models.features.convs import Conv
 from stylegan_jax.types import check_shape
 
 # Residual units in each of the four stages, by the number in the network's name.
@@ -42,7 +43,6 @@ ALIGNED_COLUMNS = (32, 220)
 _HIGHEST = jax.lax.Precision.HIGHEST
 # torch's BatchNorm: eps 1e-5, and momentum 0.1 of the new value is 0.9 of the old.
 _batch_norm = partial(nn.BatchNorm, epsilon=1e-5, momentum=0.9)
-_conv = partial(nn.Conv, use_bias=False, precision=_HIGHEST)
 
 
 class UnitPlan(NamedTuple):
@@ -106,7 +106,7 @@ class Gate(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps [N, H, W, C] to [N, H, W, C]."""
         channels = x.shape[-1]
-        dense = partial(nn.Dense, use_bias=False, precision=_HIGHEST)
+        dense = partial(nn.Dense, use_bias=False)
         y = dense(max(1, channels // SE_REDUCTION), name="reduce")(x.mean((1, 2)))
         y = dense(channels, name="expand")(nn.relu(y))
         return x * nn.sigmoid(y)[:, None, None, :]
@@ -126,20 +126,21 @@ class Unit(nn.Module):
     gated: bool
 
     @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+    def __call__(
+        self, x: jax.Array, *, train: bool = False, axis_name: str | None = None
+    ) -> jax.Array:
         """Maps [N, H, W, I] to [N, ceil(H/stride), ceil(W/stride), features]."""
-        norm = partial(_batch_norm, use_running_average=not train)
-        strides = (self.stride, self.stride)
+        norm = partial(_batch_norm, use_running_average=not train, axis_name=axis_name)
         y = norm(name="bn0")(x)
-        y = _conv(self.features, (3, 3), padding=1, name="conv0")(y)
+        y = Conv(self.features, name="conv0")(y)
         y = PReLU(name="prelu")(y)
-        y = _conv(self.features, (3, 3), strides, padding=1, name="conv1")(y)
+        y = Conv(self.features, stride=self.stride, name="conv1")(y)
         y = norm(name="bn1")(y)
         if self.gated:
             y = Gate(name="se")(y)
         if x.shape[-1] == self.features:
             return y + x[:, :: self.stride, :: self.stride]
-        x = _conv(self.features, (1, 1), strides, padding=0, name="shortcut_conv")(x)
+        x = Conv(self.features, 1, self.stride, 0, name="shortcut_conv")(x)
         return y + norm(name="shortcut_bn")(x)
 
 
@@ -158,7 +159,7 @@ class Backbone(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: jax.Array, *, train: bool = False
+        self, x: jax.Array, *, train: bool = False, axis_name: str | None = None
     ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
         """Runs the body.
 
@@ -166,6 +167,8 @@ class Backbone(nn.Module):
             x: [N, H, W, I] float32 in [-1, 1].
             train: whether batch norm takes the batch's own statistics and collects
                 them in ``batch_stats``.
+            axis_name: the mapped axis (of ``shard_map`` or ``pmap``) over whose devices
+                these statistics are taken; None for this device's pictures alone.
 
         Returns:
             The features after each stage: [N, H/2, W/2, width], [N, H/4, W/4, 2*width],
@@ -179,14 +182,15 @@ class Backbone(nn.Module):
             raise ValueError(
                 f"Unknown mode '{self.mode}', choose from {', '.join(MODES)}."
             )
-        x = _conv(self.width, (3, 3), padding=1, name="input_conv")(x)
-        x = _batch_norm(use_running_average=not train, name="input_bn")(x)
+        x = Conv(self.width, name="input_conv")(x)
+        norm = partial(_batch_norm, use_running_average=not train, axis_name=axis_name)
+        x = norm(name="input_bn")(x)
         x = PReLU(name="input_prelu")(x)
         ends = []
         for i, plan in enumerate(plans):
             gated = self.mode == "ir_se"
             unit = Unit(plan.features, plan.stride, gated, name=f"unit{i}")
-            x = unit(x, train=train)
+            x = unit(x, train=train, axis_name=axis_name)
             if i in stage_ends(self.num_layers):
                 ends.append(x)
         first, second, third, fourth = ends
@@ -243,7 +247,10 @@ class IRSE(nn.Module):
         check_shape(x, "x", shape, where="IRSE")
         norm = partial(_batch_norm, use_running_average=not train)
         backbone = Backbone(self.num_layers, self.mode, self.width, name="backbone")
-        x = norm(name="bn0")(backbone(x, train=train)[-1])
+        # Embeddings are compared across machines: no accelerator may round factors.
+        with jax.default_matmul_precision("highest"):
+            x = backbone(x, train=train)[-1]
+        x = norm(name="bn0")(x)
         x = x.reshape(len(x), -1)  # [N,(H W C)]
         x = nn.Dense(self.embedding_dim, precision=_HIGHEST, name="dense")(x)
         x = norm(use_scale=self.affine, use_bias=self.affine, name="bn1")(x)

@@ -39,14 +39,15 @@ class LPIPS(nn.Module):
         4. Their mean over the pixels, summed over the depths (equation 1).
 
         Args:
-            x: [N, H, W, 3] float32 in [-1, 1].
+            x: [N, H, W, 3] float32 in [-1, 1]; H and W at least `SMALLEST` of the
+                trunk, below which its last features have no pixel.
             y: the same shape and range.
 
         Returns:
             [N] float32, 0 for equal pictures.
 
         Raises:
-            ValueError: an unknown trunk, or shapes that differ.
+            ValueError: an unknown trunk, shapes that differ, or smaller pictures.
         """
         if self.trunk not in TAPS:
             raise ValueError(
@@ -54,6 +55,12 @@ class LPIPS(nn.Module):
             )
         if x.shape != y.shape:
             raise ValueError(f"LPIPS compares equal shapes, got {x.shape}, {y.shape}.")
+        smallest = SMALLEST[self.trunk]
+        if min(x.shape[1:3]) < smallest:
+            raise ValueError(
+                f"LPIPS with {self.trunk} compares pictures of at least {smallest} "
+                f"pixels a side, got {x.shape[1]}x{x.shape[2]}."
+            )
         trunk: nn.Module = (
             AlexNet(self.width, name="trunk")
             if self.trunk == "alex"

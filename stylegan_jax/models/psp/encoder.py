@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from stylegan_jax.models.features.convs import Conv
 from stylegan_jax.models.features.irse import Backbone, adaptive_average_pool
 from stylegan_jax.models.stylegan2.layers import Dense
 from stylegan_jax.types import check_shape
@@ -54,9 +55,7 @@ class StyleHead(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps [N, S, S, I] to [N, features]."""
         for i in range(self.convs):
-            conv = nn.Conv(
-                self.features, (3, 3), (2, 2), 1, precision=_HIGHEST, name=f"conv{i}"
-            )
+            conv = Conv(self.features, stride=2, use_bias=True, name=f"conv{i}")
             x = nn.leaky_relu(conv(x), 0.01)
         return Dense(self.features, name="linear")(x[:, 0, 0])
 
@@ -93,13 +92,17 @@ class Encoder(nn.Module):
     w_dim: int = 512
 
     @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+    def __call__(
+        self, x: jax.Array, *, train: bool = False, axis_name: str | None = None
+    ) -> jax.Array:
         """Encodes pictures; the mean latent is not added.
 
         Args:
             x: [N, input_size, input_size, input_nc] float32 in [-1, 1].
             train: whether batch norm takes the batch's own statistics and collects
                 them in ``batch_stats``.
+            axis_name: the mapped axis over whose devices these statistics are taken;
+                None for this device's pictures alone.
 
         Returns:
             [N, num_ws, w_dim] float32.
@@ -111,15 +114,18 @@ class Encoder(nn.Module):
         shape = (None, self.input_size, self.input_size, self.input_nc)
         check_shape(x, "x", shape, where="Encoder")
         backbone = Backbone(self.num_layers, self.mode, self.width, name="backbone")
-        _, fine, middle, coarse = backbone(x, train=train)
+        _, fine, middle, coarse = backbone(x, train=train, axis_name=axis_name)
         if self.encoder_type == GRADUAL:
             return self._pyramid(fine, middle, coarse)
         if self.encoder_type == INTO_W:
             w = Dense(self.w_dim, name="linear")(coarse.mean((1, 2)))
             return w[:, None]
-        y = nn.BatchNorm(not train, momentum=0.9, epsilon=1e-5, name="bn")(coarse)
+        norm = nn.BatchNorm(
+            not train, momentum=0.9, epsilon=1e-5, axis_name=axis_name, name="bn"
+        )
+        y = norm(coarse)
         y = adaptive_average_pool(y, (POOLED, POOLED)).reshape(len(x), -1)
-        y = nn.Dense(self.w_dim, precision=_HIGHEST, name="dense")(y)
+        y = nn.Dense(self.w_dim, name="dense")(y)
         y = Dense(self.num_ws * self.w_dim, name="linear")(y)
         return y.reshape(-1, self.num_ws, self.w_dim)
 
@@ -127,7 +133,7 @@ class Encoder(nn.Module):
         features = coarse.shape[-1]
 
         def lateral(x, name):
-            return nn.Conv(features, (1, 1), precision=_HIGHEST, name=name)(x)
+            return Conv(features, 1, 1, 0, use_bias=True, name=name)(x)
 
         middle = _enlarge(coarse, middle.shape[1:3]) + lateral(middle, "lateral0")
         fine = _enlarge(middle, fine.shape[1:3]) + lateral(fine, "lateral1")

@@ -290,12 +290,19 @@ def test_options_that_the_original_program_needs():
         {"decoder_channel_base": 16384},
         {"decoder_mapping_layers": 2},
         {"decoder_architecture": "resnet"},
+        {"iterations": 5},
     ],
     ids=str,
 )
 def test_models_that_the_original_program_cannot_have(fields):
     config = config_of(PSP(**{"decoder_num_blocks": 9, **fields}))
     assert len(psp_file.fits_psp(config)) == 1
+
+
+def test_a_file_from_before_the_passes_can_be_written():
+    config = config_of(PSP(decoder_num_blocks=9))
+    del config["iterations"]
+    assert psp_file.fits_psp(config) == []
 
 
 def test_a_bare_encoder_goes_there_and_back():

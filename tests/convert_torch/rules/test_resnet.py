@@ -179,3 +179,33 @@ def test_a_file_without_its_first_tensors_is_refused():
         del state[name]
     with pytest.raises(UserError, match=r"r\.pth is not a ResNet: it lacks"):
         LAYOUT.config(state, {"where": "r.pth"})
+
+
+def moco_state(state):
+    """A checkpoint of MoCo's training around a network."""
+    used = {f"encoder_q.{k}": v for k, v in state.items() if not k.startswith("fc.")}
+    spare = {
+        "encoder_q.fc.0.weight": np.zeros((3, 3), np.float32),
+        "encoder_q.fc.2.bias": np.zeros(3, np.float32),
+        "encoder_k.conv1.weight": state["conv1.weight"] + 1,
+        "queue": np.zeros((3, 4), np.float32),
+        "queue_ptr": np.zeros(1, np.int64),
+    }
+    return used, spare
+
+
+def test_mocos_checkpoints_give_the_network_that_is_used():
+    state = random_state(torchvision_shapes((1, 2, 1, 1), True, 4))
+    used, spare = moco_state(state)
+    layout = resnet.layout_of({**used, **spare})
+    assert layout is resnet.LAYOUTS[1] and layout.name == resnet.MOCO
+    assert set(resnet.ignored({**used, **spare})) == set(spare)
+    assert resnet.ignored(state) == ()
+    config = layout.config({**used, **spare}, {})
+    assert config["num_classes"] == 0 and config["stages"] == (1, 2, 1, 1)
+    shapes = ResNetFeatures.shapes(config, where="test")
+    found = to_jax(used, layout.expand(config), shapes, where="test")
+    bare = {k: v for k, v in state.items() if not k.startswith("fc.")}
+    want = to_jax(bare, LAYOUT.expand(config), shapes, where="test")
+    jax.tree.map(np.testing.assert_array_equal, found, want)
+    assert_same_tensors(to_torch(found, layout.expand(config), where="test"), used)

@@ -60,5 +60,9 @@ def test_refusals():
     x = jnp.zeros((1, 40, 40, 3))
     with pytest.raises(ValueError, match="trunk 'squeeze', choose from alex, vgg"):
         LPIPS("squeeze").init(jax.random.key(0), x, x)
+    with pytest.raises(ValueError, match="alex compares .* at least 31 pixels.*30x40"):
+        LPIPS("alex").init(jax.random.key(0), x[:, :30], x[:, :30])
+    with pytest.raises(ValueError, match="vgg compares .* at least 16 pixels.*40x15"):
+        LPIPS("vgg").init(jax.random.key(0), x[:, :, :15], x[:, :, :15])
     with pytest.raises(ValueError, match="equal shapes"):
         LPIPS("alex").init(jax.random.key(0), x, x[:, :39])

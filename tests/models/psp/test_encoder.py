@@ -22,12 +22,26 @@ def make(kind, **fields):
     return Encoder(**{**TINY, "encoder_type": kind, "num_ws": num_ws, **fields})
 
 
-@pytest.mark.parametrize("kind", ENCODER_TYPES)
-def test_shapes_of_every_type(kind):
-    module = make(kind, input_nc=5)
-    x = jax.ShapeDtypeStruct((2, 32, 32, 5), jnp.float32)
+def shape_of(module):
+    side = module.input_size
+    x = jax.ShapeDtypeStruct((2, side, side, module.input_nc), jnp.float32)
     y, _ = jax.eval_shape(module.init_with_output, jax.random.key(0), x)
-    assert y.shape == (2, module.num_ws, 6)
+    return y.shape
+
+
+@pytest.mark.parametrize("kind", ENCODER_TYPES)
+@pytest.mark.parametrize("size", [32, 64, 128])
+def test_shapes_of_every_type_and_size(kind, size):
+    module = make(kind, input_nc=5, input_size=size)
+    assert shape_of(module) == (2, module.num_ws, 6)
+
+
+@pytest.mark.parametrize("num_layers", [34, 50, 100, 152])
+def test_shapes_of_every_depth(num_layers):
+    # Gates are in every unit or in none: one depth without them is enough.
+    mode = "ir" if num_layers == 34 else "ir_se"
+    module = make(GRADUAL, num_layers=num_layers, mode=mode)
+    assert shape_of(module) == (2, 9, 6)
 
 
 def test_latents_depend_on_the_picture_alone():

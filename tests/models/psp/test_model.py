@@ -5,6 +5,7 @@ import pytest
 
 from stylegan_jax.models.psp import PSP, inject_layers
 from stylegan_jax.models.psp.encoder import GRADUAL, INTO_W, INTO_W_PLUS
+from stylegan_jax.models.psp.model import fit_square
 from tests.models.psp.tiny_psp import FIELDS, tiny_psp
 
 
@@ -76,6 +77,9 @@ def test_layers_are_replaced_mixed_or_emptied():
         {"decoder_mapping_layers": 2**24},
         {"encoder_type": "BackboneEncoder"},
         {"decoder_architecture": "resnext"},
+        {"iterations": 0},
+        {"iterations": 11},
+        {"iterations": 2, "start_from_latent_avg": False},
     ],
     ids=str,
 )
@@ -84,3 +88,47 @@ def test_fields_that_make_no_model(fields):
     x = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
     with pytest.raises(ValueError, match=next(iter(fields)).removeprefix("decoder_")):
         jax.eval_shape(module.init, jax.random.key(0), x)
+
+
+def test_passes_start_from_the_mean_latent_and_its_picture():
+    module, variables = tiny_psp(encoder_type=INTO_W, iterations=2)
+    shape = variables["params"]["encoder"]["backbone"]["input_conv"]["kernel"].shape
+    assert shape == (3, 3, 3 + 3, 4)
+    start = jax.jit(lambda v: module.apply(v, 2, method="start"))
+    w_plus, image = start(variables)
+    mean = variables["moving_stats"]["latent_avg"]
+    np.testing.assert_array_equal(w_plus, np.stack([mean] * 2))
+    draw = jax.jit(lambda v, w: module.apply(v, w, method="synthesis"))
+    np.testing.assert_allclose(image, draw(variables, w_plus), rtol=1e-3, atol=1e-4)
+
+
+def test_a_pass_sees_the_picture_before_it_and_adds(x):
+    module, variables = tiny_psp(encoder_type=INTO_W, iterations=2)
+    refine = jax.jit(lambda v, *args: module.apply(v, *args, method="refine"))
+    images = jnp.zeros((2, 16, 16, 3)), jnp.ones((2, 16, 16, 3))
+    w_plus = jnp.ones((2, 6, 8))
+    results = [refine(variables, x, w_plus, image) for image in images]
+    assert not np.allclose(*results, atol=1e-3)
+    again = refine(variables, x, 3 * w_plus, images[0])
+    np.testing.assert_allclose(again - results[0], 2 * w_plus, atol=1e-4)
+
+
+def test_a_model_of_one_pass_has_no_refinement(x):
+    module, variables = tiny_psp()
+    w_plus = np.zeros((2, 6, 8), np.float32)
+    with pytest.raises(ValueError, match="iterations=1"):
+        module.apply(variables, x, w_plus, x, method="refine")
+
+
+def test_pictures_are_averaged_down_and_interpolated_up():
+    x = np.arange(4, dtype=np.float32)[None, None, :, None].repeat(4, 1)
+    down = fit_square(jnp.asarray(x), 2)
+    np.testing.assert_allclose(down[0, :, :, 0], [[0.5, 2.5]] * 2)
+    up = fit_square(jnp.asarray(x), 8)
+    row = [0, 0.25, 0.75, 1.25, 1.75, 2.25, 2.75, 3]
+    np.testing.assert_allclose(up[0, :, :, 0], [row] * 8, atol=1e-6)
+    # A side of each kind: 2 x 8 to 4 x 4.
+    both = fit_square(jnp.asarray(up[:, :2]), 4)
+    pairs = np.mean(np.reshape(row, (4, 2)), 1)
+    np.testing.assert_allclose(both[0, :, :, 0], [pairs] * 4, atol=1e-6)
+    np.testing.assert_array_equal(fit_square(x, 4), x)

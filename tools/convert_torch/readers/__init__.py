@@ -10,11 +10,14 @@ from stylegan_jax.convert_torch.readers.modules import (
     state_dict,
     submodule,
 )
+from stylegan_jax.convert_torch.readers.onnx_file import Graph, Node
 from stylegan_jax.convert_torch.readers.tflib import TFNetwork, tf_networks
 from stylegan_jax.convert_torch.readers.values import Reference, Stub, Tensor
 
 __all__ = [
     "Checkpoint",
+    "Graph",
+    "Node",
     "Reference",
     "Stub",
     "TFNetwork",

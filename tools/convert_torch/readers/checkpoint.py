@@ -17,6 +17,7 @@ from stylegan_jax.convert_torch.readers.faults import (
     sentence,
     told,
 )
+from stylegan_jax.convert_torch.readers.onnx_file import is_onnx, read_onnx
 from stylegan_jax.convert_torch.readers.pickles import read_pickles
 from stylegan_jax.convert_torch.readers.torch_zip import read_zip
 from stylegan_jax.errors import UserError
@@ -31,13 +32,14 @@ class Checkpoint:
 
     Attributes:
         path: the file.
-        container: ``"torch-zip"``, ``"torch-legacy"``, ``"torchscript"`` or
-            ``"pickle"``.
-        root: dicts, lists, tuples, sets, numbers, text and bytes (a read-only
-            memoryview beyond 4 KiB), NumPy scalars, and the values of `values`: a
-            `Tensor` for each array, a `Stub` for each object of another class, a
-            `Reference` for each class or function that is named. OrderedDict,
-            defaultdict and Counter are dicts, deques lists, paths and devices text.
+        container: ``"torch-zip"``, ``"torch-legacy"``, ``"torchscript"``,
+            ``"pickle"`` or ``"onnx"``.
+        root: for an ONNX file a `Graph`; for the others dicts, lists, tuples, sets,
+            numbers, text and bytes (a read-only memoryview beyond 4 KiB), NumPy
+            scalars, and the values of `values`: a `Tensor` for each array, a `Stub` for
+            each object of another class, a `Reference` for each class or function that
+            is named. OrderedDict, defaultdict and Counter are dicts, deques lists,
+            paths and devices text.
     """
 
     path: Path
@@ -53,7 +55,8 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
 
     Args:
         path: a zip or legacy file of PyTorch, a TorchScript archive, a pickle of
-            NVIDIA's networks (PyTorch or TensorFlow) or one of NumPy arrays.
+            NVIDIA's networks (PyTorch or TensorFlow) or one of NumPy arrays, or an ONNX
+            file.
 
     Raises:
         UserError: no such file, another kind of file (says what it looks like), cut
@@ -86,6 +89,8 @@ def read_bytes(data: bytes | memoryview, path: str | Path) -> Checkpoint:
             return Checkpoint(path, *read_zip(view, report))
         if first.startswith(other_files.PICKLE):
             return Checkpoint(path, *read_pickles(view))
+        if is_onnx(first):
+            return Checkpoint(path, "onnx", read_onnx(view))
         if first.startswith(_OLD_PICKLES) and view[-1:] == b".":
             try:
                 return Checkpoint(path, *read_pickles(view))

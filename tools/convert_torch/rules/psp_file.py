@@ -131,4 +131,6 @@ def fits_psp(config: Mapping[str, Any]) -> list[str]:
         "w_dim": 512,
     }
     reasons += [f"{k} {config[k]}" for k, v in published.items() if config[k] != v]
+    if config.get("iterations", 1) != 1:
+        reasons.append(f"iterations {config['iterations']}, as ReStyle's program has")
     return reasons

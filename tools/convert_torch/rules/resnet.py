@@ -1,4 +1,4 @@
-"""torchvision's residual networks."""
+"""torchvision's residual networks, and those of MoCo, which keep their names."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ from stylegan_jax.convert_torch.rules.layout import Layout, State
 from stylegan_jax.errors import UserError
 
 NAME = "torchvision"
+# He et al. 2020 (arXiv:1911.05722): checkpoints of training hold the network that is
+# used (``encoder_q``), the one it is compared with (``encoder_k``) and a queue.
+MOCO = "moco"
+_USED, _HEAD = "encoder_q.", "encoder_q.fc."
 
 TABLE: Table = (
     Rule("conv1.weight", "params/stem/conv/kernel", "OIHW>HWIO"),
@@ -93,14 +97,44 @@ def config(state: State, hints: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def moco_config(state: State, hints: Mapping[str, Any]) -> dict[str, Any]:
+    """The config of the network that a checkpoint of MoCo is used for."""
+    return config(_used(state), hints)
+
+
 def layout_of(state: State) -> Layout | None:
     """The layout of these names; None where they are another network's."""
-    return LAYOUTS[0] if is_resnet(state) else None
+    if is_resnet(state):
+        return LAYOUTS[0]
+    return LAYOUTS[1] if is_resnet(_used(state)) else None
 
 
-def ignored(_: State) -> tuple[str, ...]:
-    """Names that the finished network does not use: none."""
-    return ()
+def ignored(state: State) -> tuple[str, ...]:
+    """Names that the finished network does not use.
+
+    Of MoCo's checkpoints those are the layers that only its training compares with.
+    """
+    if is_resnet(state):
+        return ()
+    return tuple(n for n in state if not n.startswith(_USED) or n.startswith(_HEAD))
 
 
-LAYOUTS = (Layout(NAME, "features.resnet", TABLE, scopes, config),)
+def _used(state: State) -> dict[str, Any]:
+    """The tensors of the network that is used, by torchvision's names."""
+    return {
+        name.removeprefix(_USED): tensor
+        for name, tensor in state.items()
+        if name.startswith(_USED) and not name.startswith(_HEAD)
+    }
+
+
+_MOCO_TABLE: Table = tuple(
+    rule._replace(source=_USED + rule.source)
+    for rule in TABLE
+    if not rule.source.startswith("fc.")
+)
+
+LAYOUTS = (
+    Layout(NAME, "features.resnet", TABLE, scopes, config),
+    Layout(MOCO, "features.resnet", _MOCO_TABLE, scopes, moco_config),
+)

@@ -9,6 +9,7 @@ from stylegan_jax.convert_torch.twins import (
     facespace,
     features,
     irse,
+    mobilefacenet,
     pix2pixhd,
     psp,
     stylegan1,
@@ -35,4 +36,5 @@ TWINS: dict[str, Callable[[Any, Any, str], dict[str, tuple[Any, Any]]]] = {
     "features.lpips": features.lpips,
     "features.resnet": features.resnet,
     "features.irse": irse.irse,
+    "features.mobilefacenet": mobilefacenet.mobilefacenet,
 }
