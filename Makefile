@@ -27,7 +27,7 @@ QUICK := not slow and not aot and not gpu
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
-demo: $(STAMP) ## toy faces, two small training runs, their blend, pairs: demo/report.html
+demo: $(STAMP) ## toy faces, two small training runs, their blend, pairs, a pSp: demo/report.html
 	$(BIN)/stylegan-jax demo --workdir demo
 
 test: $(STAMP) ## the quick tests, under 15 minutes on two cores

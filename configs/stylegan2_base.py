@@ -1,7 +1,7 @@
 """Defaults of every StyleGAN2 configuration; the experiments change what differs.
 
 None means that the value is derived, from the pictures, the batch and the devices, by
-the rules of NVIDIA's "auto" preset (`stylegan_jax/training/presets.py`).
+the rules of NVIDIA's "auto" preset (`stylegan_jax/training/stylegan2/presets.py`).
 
 This file is itself a configuration: config-f of Karras et al. 2020 with derived
 numbers.
@@ -84,7 +84,7 @@ def _how(config: ConfigDict) -> None:
         # Keeps what init.model drew alike alike (Ojha et al. 2021); theirs is 1000.
         "correspondence_weight": 0.0,
     }
-    # What the discriminator's images go through; see training/augmentation.py.
+    # What the discriminator sees; see training/stylegan2/augmentation.py.
     config.augment = {
         "mode": "none",  # none, ada, fixed or diffaugment
         "pipe": "bgc",

@@ -18,7 +18,7 @@ import click
 @click.option(
     "--fast",
     is_flag=True,
-    help="A tenth of the training: shows that all of it works, in about two minutes.",
+    help="A tenth of the training: shows that all of it works, in about three minutes.",
 )
 @click.option(
     "--seed",
@@ -31,8 +31,9 @@ import click
 def demo(workdir: Path, fast: bool, seed: int, quiet: bool) -> int:
     """Train a small generator on toy faces and write a report.
 
-    Then fine-tune it on comic faces, blend the two and make pairs. Needs nothing but
-    this program, which draws its own faces. Takes some minutes on two CPU cores.
+    Then fine-tune it on comic faces, blend the two, make pairs, and train a pSp on them
+    that puts new faces into the style. Needs nothing but this program, which draws its
+    own faces. Takes some minutes on two CPU cores.
     """
     from stylegan_jax.pipelines.demo import run_demo
 

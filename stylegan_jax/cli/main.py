@@ -47,6 +47,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "stylegan_jax.cli.morph:morph",
         "Make a film that moves between pictures.",
     ),
+    "stylize": (
+        "stylegan_jax.cli.stylize:stylize",
+        "Put pictures through a pSp.",
+    ),
     "convert": (
         "stylegan_jax.convert_torch.command:convert",
         "Convert a checkpoint of another program, or back.",
@@ -61,7 +65,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "eval": (
         "stylegan_jax.cli.eval:evaluate",
-        "Measure a generator against a data set.",
+        "Measure a model against a data set.",
     ),
     "doctor": (
         "stylegan_jax.cli.doctor:doctor",

@@ -90,19 +90,19 @@ def _train(config, workdir: Path, quiet: bool) -> int:
 
 
 def _dry_run(config, workdir: Path, as_json: bool) -> int:
-    from stylegan_jax.training.build import build_run
     from stylegan_jax.training.compile import compile_programs, memory_limit
     from stylegan_jax.training.experiment import to_plain
+    from stylegan_jax.training.trainers import build_run
 
     run = build_run(config, workdir, progress=True)
     programs = compile_programs(run, lambda text: click.echo(text, err=True))
-    hyper = programs.run.hyper
+    run = programs.run
     plan = {
-        "config": to_plain(programs.run.config),
-        "batch": hyper.batch,
+        "config": to_plain(run.config),
+        "batch": run.batch,
         "devices": run.mesh.size,
-        "parts": hyper.accumulate,
-        "images_at_a_time": hyper.batch // (run.mesh.size * hyper.accumulate),
+        "parts": run.accumulate,
+        "images_at_a_time": run.batch // (run.mesh.size * run.accumulate),
         "bytes_per_device": dict(programs.needs),
         "flops_per_device": dict(programs.flops),
         "intervals": {name: interval for name, interval, _ in programs.phases},

@@ -18,7 +18,13 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from stylegan_jax.checkpoints.arguments import check_array, check_choice
-from stylegan_jax.checkpoints.drawing import AXIS, map_latents, pad, synthesise
+from stylegan_jax.checkpoints.drawing import (
+    AXIS,
+    map_latents,
+    pad,
+    synthesise,
+    to_bytes,
+)
 from stylegan_jax.checkpoints.stylegan2_generator import (
     MAX_TILE,
     TILE_PIXELS,
@@ -167,7 +173,7 @@ class LatentPictures:
                 x = synthesise(
                     self.model.module, self.noise_mode, variables, w_plus, None
                 )
-                return jnp.clip(jnp.round(x * 127.5 + 127.5), 0, 255).astype(jnp.uint8)
+                return to_bytes(x)
 
             # check_vma=False: the Pallas operators need it.
             program = jax.jit(

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from stylegan_jax.checkpoints.contact_sheet import Row, Section, draw_sheet
 from stylegan_jax.checkpoints.load import model_from, snapshots
 from stylegan_jax.checkpoints.pictures import save_png
 from stylegan_jax.checkpoints.structure import fit_variables
@@ -25,7 +26,6 @@ from stylegan_jax.pipelines.blend_parents import (
     same_file_note,
     warning_of,
 )
-from stylegan_jax.pipelines.contact_sheet import Row, Section, draw_sheet
 from stylegan_jax.pipelines.generate import check_out
 
 Number = TypeVar("Number", int, float)

@@ -1,4 +1,4 @@
-"""The demo: from nothing to two styles of faces, their blend, and a page about it."""
+"""The demo: from nothing to any photo in another style, and a page about it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 
 from stylegan_jax.errors import UserError
+from stylegan_jax.pipelines import demo_psp
 from stylegan_jax.pipelines import demo_stages as stages
 from stylegan_jax.pipelines.demo_page import write_page
 from stylegan_jax.pipelines.demo_stages import Places, Say
@@ -23,6 +24,8 @@ class Plan:
         comics: toy comics to draw.
         style_overrides: of the configuration ``stylegan2_toy_finetune``.
         pairs: to make.
+        psp_overrides: of the configuration ``psp_toy``.
+        photos: new ones, to put through the encoder.
     """
 
     faces: int
@@ -30,9 +33,19 @@ class Plan:
     comics: int
     style_overrides: tuple[str, ...]
     pairs: int
+    psp_overrides: tuple[str, ...]
+    photos: int
 
 
-FULL = Plan(faces=3000, overrides=(), comics=300, style_overrides=(), pairs=400)
+FULL = Plan(
+    faces=3000,
+    overrides=(),
+    comics=300,
+    style_overrides=(),
+    pairs=2000,
+    psp_overrides=(),
+    photos=24,
+)
 # Shows that everything works; the faces are not good yet.
 FAST = Plan(
     faces=512,
@@ -49,7 +62,16 @@ FAST = Plan(
         "--config.augment.kimg=1",
         "--config.augment.pipe=blit",  # compiles sooner
     ),
-    pairs=48,
+    pairs=120,
+    psp_overrides=(
+        # Compiles in a quarter of the time.
+        "--config.model.encoder_type=BackboneEncoderUsingLastLayerIntoWPlus",
+        "--config.train.total_kimg=1.5",
+        "--config.train.tick_kimg=0.25",
+        "--config.snapshot.every_kimg=0.5",
+        "--config.eval.every_kimg=0.5",
+    ),
+    photos=8,
 )
 
 
@@ -80,6 +102,7 @@ def run_demo(
     2. Toy comics, and a second generator that is fine-tuned on them from the first.
     3. A blend of the two.
     4. Pairs: the same seeds through the first and the blend.
+    5. An encoder that learns from the pairs, and new photos through it.
 
     Run again with the same folder, it goes on where it stopped.
 
@@ -105,8 +128,9 @@ def run_demo(
         )
     photo = load_config("stylegan2_toy", plan.overrides)
     comic = load_config("stylegan2_toy_finetune", plan.style_overrides)
+    encoder = load_config("psp_toy", plan.psp_overrides)
     size = photo.data.resolution
-    photo.train.seed = comic.train.seed = seed
+    photo.train.seed = comic.train.seed = encoder.train.seed = seed
     stages.draw_faces(
         places.faces, "photo", plan.faces, size, seed, say=say, shown=show_progress
     )
@@ -124,5 +148,13 @@ def run_demo(
         return Demo(None, outcome.signal)
     stages.blend(places, say=say, shown=show_progress)
     stages.make_demo_pairs(places, plan.pairs, say=say, shown=show_progress)
+    outcome = demo_psp.train_encoder(places, encoder, say=say, shown=show_progress)
+    if outcome.signal is not None:
+        return Demo(None, outcome.signal)
+    first = demo_psp.new_seed(seed)
+    stages.draw_faces(
+        places.new, "photo", plan.photos, size, first, say=say, shown=show_progress
+    )
+    demo_psp.stylize_new(places, say=say, shown=show_progress)
     say("drawing new faces and writing the report")
     return Demo(write_page(places, plan, size=size, seed=seed))

@@ -1,11 +1,10 @@
-"""The demo's ``report.html``: four chapters, and what to type for each."""
+"""The demo's ``report.html``: five chapters, and what to type for each."""
 
 from __future__ import annotations
 
 import os
 import platform
 import shlex
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,9 +13,11 @@ import numpy as np
 
 from stylegan_jax.checkpoints.load import find_model, load_generator
 from stylegan_jax.checkpoints.model_file import read_metadata
+from stylegan_jax.data import pair_manifest
 from stylegan_jax.metrics.memorisation import NEAREST
-from stylegan_jax.pipelines import pair_manifest
 from stylegan_jax.pipelines.blend_parents import lineage, read_parent
+from stylegan_jax.pipelines.demo_commands import line, seed_words, toy_line
+from stylegan_jax.pipelines.demo_psp_page import psp_chapter
 from stylegan_jax.pipelines.demo_stages import (
     GRID_ALPHAS,
     GRID_SEEDS,
@@ -44,8 +45,9 @@ what happened. The faces below that move from noise to people are the generator'
 drawings.
 
 Then it taught a copy of that generator another style from {comics} pictures, blended \
-the two, and made {pairs} pairs of one face in both styles. The same commands take \
-your own pictures; what to type is under each chapter and at the end."""
+the two, and made {pairs} pairs of one face in both styles. Last, an encoder learned \
+from the pairs to put any photo into the style. The same commands take your own \
+pictures; what to type is under each chapter and at the end."""
 
 COMIC = """{comics} comic faces of other people than in the photos, without any \
 pairing: a copy of the first generator goes on with these (fine-tuning), and keeps the \
@@ -70,8 +72,8 @@ rows the whole way (alpha 1). The blend that is used from here on is \
 
 PAIRS = """One latent through the photo generator and through the blend gives one \
 person in two styles. Sets of such pairs train networks that turn any picture into the \
-style in one step. Each pair's seed, latent and scores are in manifest.jsonl; run \
-again, the same command continues or enlarges the set."""
+style in one step, as the next chapter does. Each pair's seed, latent and scores are \
+in manifest.jsonl; run again, the same command continues or enlarges the set."""
 
 NEXT_STEPS = (
     (
@@ -124,6 +126,10 @@ class Plan(Protocol):
     def pairs(self) -> int:
         """Pairs."""
 
+    @property
+    def psp_overrides(self) -> tuple[str, ...]:
+        """Of the encoder's training."""
+
 
 def write_page(places: Places, plan: Plan, *, size: int, seed: int) -> Path:
     """Draws new faces with the first generator and the blend, and writes the page.
@@ -167,6 +173,7 @@ def write_page(places: Places, plan: Plan, *, size: int, seed: int) -> Path:
             _comic_chapter(places, plan, size, seed),
             _blend_chapter(places, new, mixed),
             _pairs_chapter(places, plan),
+            psp_chapter(places, plan.psp_overrides, size=size, seed=seed),
         ],
         next_steps=[
             (text, c.format(workdir=shlex.quote(str(places.workdir))))
@@ -178,10 +185,10 @@ def write_page(places: Places, plan: Plan, *, size: int, seed: int) -> Path:
 
 def _photo_commands(places: Places, plan: Plan, size: int, seed: int) -> list[str]:
     return [
-        _toy_command(places.faces, "photo", plan.faces, size, seed),
-        _line(
+        toy_line(places.faces, "photo", plan.faces, size, seed),
+        line(
             "train --config stylegan2_toy", f"--config.data.path={places.faces}",
-            *plan.overrides, *_seed(seed), "--workdir", places.workdir,
+            *plan.overrides, *seed_words(seed), "--workdir", places.workdir,
         ),
     ]  # fmt: skip
 
@@ -201,12 +208,12 @@ def _comic_chapter(places: Places, plan: Plan, size: int, seed: int) -> Chapter:
             tiles[caption] = f"{found[-1][1]:.2f}"
     best = read_metadata(find_model(places.style))["provenance"]["nimg"] / 1000
     commands = [
-        _toy_command(places.comic, "comic", plan.comics, size, comic_seed(seed)),
-        _line(
+        toy_line(places.comic, "comic", plan.comics, size, comic_seed(seed)),
+        line(
             "train --config stylegan2_toy_finetune",
             f"--config.init.model={places.workdir}",
             f"--config.data.path={places.comic}",
-            *plan.style_overrides, *_seed(seed), "--workdir", places.style,
+            *plan.style_overrides, *seed_words(seed), "--workdir", places.style,
         ),
     ]  # fmt: skip
     return Chapter(
@@ -255,11 +262,11 @@ def _blend_chapter(places: Places, new: Path, mixed: Path) -> Chapter:
             ),
         ],
         commands=[
-            _line(
+            line(
                 "blend", *models, places.blend,
                 "--resolution", RECIPE.resolution,
             ),
-            _line(
+            line(
                 "blend", places.workdir, style.path, "--grid", places.grid,
                 "--resolutions", columns,
                 "--alphas", ",".join(f"{a:g}" for a in GRID_ALPHAS),
@@ -283,28 +290,12 @@ def _pairs_chapter(places: Places, plan: Plan) -> Chapter:
             Section("", pictures=[(places.sheet, "photo generator | blend, in twos")])
         ],
         commands=[
-            _line(
+            line(
                 "pairs", places.pairs, "--base", places.workdir,
                 "--blend", places.blend, "--num", plan.pairs,
             )
         ],
     )  # fmt: skip
-
-
-def _toy_command(folder: Path, style: str, num: int, size: int, seed: int) -> str:
-    return _line(
-        "data toy", folder, "--style", style, "--num", num, "--size", size,
-        "--seed", seed,
-    )  # fmt: skip
-
-
-def _seed(seed: int) -> Sequence[str]:
-    """The option that trains with this seed; none for the default."""
-    return ("--seed", str(seed)) if seed else ()
-
-
-def _line(command: str, *words: Any) -> str:
-    return shlex.join(["stylegan-jax", *command.split(), *map(str, words)])
 
 
 def _machine() -> dict[str, Any]:

@@ -18,17 +18,16 @@ from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from stylegan_jax.checkpoints.atomic import write_text
+from stylegan_jax.checkpoints.contact_sheet import Row, Section, draw_sheet
 from stylegan_jax.checkpoints.load import find_model, find_parts
 from stylegan_jax.checkpoints.model_file import read_metadata, sha256_of
 from stylegan_jax.checkpoints.pictures import save_png
-from stylegan_jax.data import toy
+from stylegan_jax.data import pair_manifest, toy
 from stylegan_jax.data.sources import LABEL_FILE, PROVENANCE
 from stylegan_jax.data.toy_canvas import Style
 from stylegan_jax.errors import UserError
-from stylegan_jax.pipelines import pair_manifest
 from stylegan_jax.pipelines.blend import Recipe, blend_models
 from stylegan_jax.pipelines.blend_grid import blend_grid
-from stylegan_jax.pipelines.contact_sheet import Row, Section, draw_sheet
 from stylegan_jax.pipelines.pair_curation import Pictures
 from stylegan_jax.pipelines.pairs import Options, make_pairs
 from stylegan_jax.training.loop import Outcome, train
@@ -88,6 +87,26 @@ class Places:
     def sheet(self) -> Path:
         """The contact sheet of pairs."""
         return self.pairs / "sheet.png"
+
+    @property
+    def psp(self) -> Path:
+        """The run whose encoder learns from the pairs."""
+        return self.workdir / "psp"
+
+    @property
+    def new(self) -> Path:
+        """Toy photos of people whom no training picture shows."""
+        return self.workdir / "new"
+
+    @property
+    def stylized(self) -> Path:
+        """What becomes of the new photos; within the run, and deleted with it."""
+        return self.psp / "new"
+
+    @property
+    def couples(self) -> Path:
+        """The contact sheet of new photos and what became of them."""
+        return self.psp / "new.png"
 
 
 def comic_seed(seed: int) -> int:
@@ -168,7 +187,7 @@ def fine_tune(places: Places, config: ConfigDict, *, say: Say, shown: bool) -> O
         part: sha256_of(file) for part, file in find_parts(places.workdir).items()
     }
     if is_begun(places.style):
-        if _read(record) != networks:
+        if read_record(record) != networks:
             raise UserError(
                 f"{places.style} was not fine-tuned from the best snapshot in "
                 f"{places.workdir}: delete it to do that anew, or choose another "
@@ -190,7 +209,8 @@ def is_begun(folder: Path) -> bool:
     )
 
 
-def _read(record: Path) -> Any:
+def read_record(record: Path) -> Any:
+    """What a stage noted that it was made from; None where there is no such note."""
     try:
         return json.loads(record.read_text(encoding="utf-8"))
     except (OSError, ValueError):

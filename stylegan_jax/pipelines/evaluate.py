@@ -1,8 +1,8 @@
-"""Metrics of a generator against a data set, with what they were measured on."""
+"""Metrics of a model against a data set, with what they were measured on."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,52 +10,140 @@ import numpy as np
 
 from stylegan_jax.checkpoints.load import find_model, model_from
 from stylegan_jax.checkpoints.model_file import read_model, sha256_of
+from stylegan_jax.checkpoints.psp import PSPNetwork
 from stylegan_jax.checkpoints.stylegan2_generator import StyleGAN2Generator
 from stylegan_jax.data.dataset import ImageDataset, open_dataset
 from stylegan_jax.errors import UsageError, UserError
 from stylegan_jax.metrics.swd import swd
+from stylegan_jax.pipelines import evaluate_pairs as pairs
 
-# Metric: what compares [N, H, W, C] uint8 real and fake pictures.
+# Of a generator. Metric: what compares [N, H, W, C] uint8 real and fake pictures.
 METRICS: dict[str, Callable[..., dict[str, float]]] = {"swd": swd}
+# Pictures of each kind, where nobody says how many.
+MOST = 2048
 
 
 def evaluate(
     model: str | Path,
     data: str | Path,
     *,
-    metrics: Sequence[str] = ("swd",),
-    num: int = 2048,
+    metrics: Sequence[str] | None = None,
+    num: int | None = None,
     seed: int = 0,
     truncation_psi: float = 1.0,
     batch: int | None = None,
     skip_broken: bool = False,
+    pair_options: Mapping[str, Any] | None = None,
     progress: Callable[[int], Any] | None = None,
 ) -> dict[str, Any]:
-    """Measures a generator.
+    """Measures a generator on pictures, or a pSp on pairs.
 
-    As many pictures are drawn as real ones are taken: ``num``, or all there are where
-    they are fewer. A conditional model draws the labels of the real pictures.
+    Of a generator as many pictures are drawn as real ones are taken: ``num``, or all
+    there are where they are fewer. A conditional model draws the labels of the real
+    pictures. For a pSp see `evaluate_pairs.evaluate_pairs`.
 
     Args:
         model: a model file or a run's folder.
         data: any data set that training takes.
-        metrics: names, of `METRICS`.
-        num: how many pictures of each kind, at most.
-        seed: of the choice of pictures, of the latents and of the metrics.
+        metrics: names, of `METRICS` or `evaluate_pairs.METRICS`; None means the first
+            of them.
+        num: how many pictures of each kind, at most; None means `MOST` of a generator
+            and all pairs.
+        seed: of the choice of pictures, of the latents and of the metrics; a pSp is
+            measured on its pairs in order.
         truncation_psi: of the generator.
         batch: about how many pictures are computed at a time.
         skip_broken: leave broken real pictures out instead of refusing.
+        pair_options: for `evaluate_pairs.evaluate_pairs`: ``networks``, ``held_out``,
+            ``reconstruct``, ``factor`` and ``per_pair``.
         progress: called with the number of pictures drawn since the last call.
 
     Returns:
         JSON values: ``metrics`` (name → figure) and their provenance: ``model``,
-        ``model_sha256``, ``model_provenance``, ``data``, ``data_fingerprint``,
-        ``num_real``, ``num_fake``, ``seed``, ``truncation_psi``, ``noise_mode``.
+        ``model_sha256``, ``model_provenance``, ``data``, ``data_fingerprint``, and of a
+        generator ``num_real``, ``num_fake``, ``seed``, ``truncation_psi``,
+        ``noise_mode``.
 
     Raises:
-        UserError: an unknown metric, a model that is no generator, or data that do not
-            fit it.
+        UserError: an unknown metric, a model of another family, options of another
+            family, or data that do not fit the model.
     """
+    if num is not None and num < 1:
+        raise UsageError(f"a metric needs at least 1 picture, got {num}.")
+    file = find_model(model)
+    opened = model_from(read_model(file), where=file)
+    about = {
+        "model": str(file),
+        "model_sha256": sha256_of(file),
+        "model_provenance": opened.metadata.get("provenance", {}),
+    }
+    given = dict(pair_options or {})
+    if isinstance(opened, PSPNetwork):
+        _check_for_pairs(file, seed, truncation_psi, skip_broken)
+        found = pairs.evaluate_pairs(
+            opened,
+            data,
+            metrics=pairs.METRICS[:1] if metrics is None else metrics,
+            num=num,
+            batch=batch,
+            progress=progress,
+            **given,
+        )
+        return {"metrics": found.pop("metrics"), **about, **found}
+    if not isinstance(opened, StyleGAN2Generator):
+        raise UserError(f"{file} is no generator and no pSp: give another model.")
+    if any(given.values()):
+        raise UsageError(
+            f"{file} is a generator, and {', '.join(k for k, v in given.items() if v)} "
+            "are for a pSp and its pairs: leave them out."
+        )
+    figures, measured = _evaluate_generator(
+        opened,
+        data,
+        metrics=list(METRICS)[:1] if metrics is None else metrics,
+        num=MOST if num is None else num,
+        seed=seed,
+        truncation_psi=truncation_psi,
+        batch=batch,
+        skip_broken=skip_broken,
+        progress=progress,
+    )
+    return {"metrics": figures, **about, **measured}
+
+
+def _check_for_pairs(
+    file: Path, seed: int, truncation_psi: float, skip_broken: bool
+) -> None:
+    """Refuses options that have no meaning for a pSp."""
+    given = [
+        name
+        for name, value in (
+            ("seed", seed != 0),
+            ("psi", truncation_psi != 1.0),
+            ("skip-broken", skip_broken),
+        )
+        if value
+    ]
+    if given:
+        raise UsageError(
+            f"{file} is a pSp, and {', '.join(given)} are for a generator: leave them "
+            "out."
+        )
+
+
+def _evaluate_generator(
+    generator: StyleGAN2Generator,
+    data: str | Path,
+    *,
+    metrics: Sequence[str],
+    num: int,
+    seed: int,
+    truncation_psi: float,
+    batch: int | None,
+    skip_broken: bool,
+    progress: Callable[[int], Any] | None,
+) -> tuple[dict[str, float], dict[str, Any]]:
+    """The figures, and on what they were measured."""
     unknown = [name for name in metrics if name not in METRICS]
     if not metrics:
         raise UsageError(f"no metric was named: choose from {', '.join(METRICS)}.")
@@ -63,12 +151,6 @@ def evaluate(
         raise UsageError(
             f"unknown metrics '{', '.join(unknown)}': choose from {', '.join(METRICS)}."
         )
-    if num < 1:
-        raise UsageError(f"a metric needs at least 1 picture, got {num}.")
-    file = find_model(model)
-    generator = model_from(read_model(file), where=file)
-    if not isinstance(generator, StyleGAN2Generator):
-        raise UserError(f"{file} is no generator: give another model.")
     dataset = _open(data, generator, skip_broken)
     real, labels = _choose(dataset, num, seed)
     # Not 0 … N-1: those are the seeds that people have looked at.
@@ -84,11 +166,7 @@ def evaluate(
     figures: dict[str, float] = {}
     for name in metrics:
         figures.update(METRICS[name](real, fake, seed=seed))
-    return {
-        "metrics": figures,
-        "model": str(file),
-        "model_sha256": sha256_of(file),
-        "model_provenance": generator.metadata.get("provenance", {}),
+    return figures, {
         "data": str(data),
         "data_fingerprint": dataset.fingerprint,
         "num_real": len(real),

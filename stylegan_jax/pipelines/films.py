@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from stylegan_jax.checkpoints.atomic import replacing
+from stylegan_jax.checkpoints.contact_sheet import viewable
 from stylegan_jax.errors import MissingExtra, UsageError
-from stylegan_jax.pipelines.contact_sheet import viewable
 
 KINDS = (".gif", ".mp4")
 # GIF counts hundredths of a second, and browsers slow down frames of one.

@@ -19,11 +19,17 @@ import jax
 import numpy as np
 
 from stylegan_jax.checkpoints.pictures import encode_png
+from stylegan_jax.data import pair_manifest as manifest
 from stylegan_jax.data.parallel import default_workers
 from stylegan_jax.errors import UsageError, UserError
-from stylegan_jax.pipelines import pair_manifest as manifest
 from stylegan_jax.pipelines.pair_chunks import PARTS, Chunks
 from stylegan_jax.pipelines.pair_curation import bounds_of, curate
+from stylegan_jax.pipelines.pair_manifest import (
+    check_same,
+    line_of,
+    write_document,
+    write_lines,
+)
 from stylegan_jax.pipelines.pair_scores import Curation, Networks, pixel_scores
 from stylegan_jax.pipelines.pair_sides import Direction, Sides, check_seed_range
 from stylegan_jax.training import lock, spmd
@@ -220,14 +226,14 @@ class _Task:
         found = manifest.read_document(self._out)
         whole = False
         if found is not None:
-            manifest.check_same(self._out, found, self._document)
+            check_same(self._out, found, self._document)
             self._remember(found)
             done = found["num"] == self._options.num and found["complete"]
             whole = done and self._chunks.is_whole()
         # All processes have looked before one writes.
         spmd.wait_for_all("pairs begin")
         if not whole and jax.process_index() == 0:
-            manifest.write_document(self._out, self._document)
+            write_document(self._out, self._document)
         return whole
 
     def _remember(self, found: Mapping[str, Any]) -> None:
@@ -278,15 +284,15 @@ class _Task:
         """Writes the pictures of a pair; its line of the record."""
         seed = self._options.seed + index
         scores = pixel_scores(a, b)
-        line = manifest.line_of(index, seed, self._options.storage, scores)
+        line = line_of(index, seed, self._options.storage, scores)
         return self._chunks.write_pair(line, encode_png(a), encode_png(b))
 
     def finish(self) -> None:
         """Joins the chunks and says that the set is complete; process 0 alone."""
         if not self._whole:
             lines = [self._judged(line) for line in self._chunks.join()]
-            manifest.write_lines(self._out, lines)
-            manifest.write_document(self._out, {**self._document, "complete": True})
+            write_lines(self._out, lines)
+            write_document(self._out, {**self._document, "complete": True})
         self._chunks.clean()
 
     def _judged(self, line: dict[str, Any]) -> dict[str, Any]:

@@ -42,20 +42,24 @@ class Chapter:
     Attributes:
         title: its heading.
         text: paragraphs, apart by blank lines; plain text.
+        headline: the one figure that counts, shown larger still, and its caption.
         figures: shown large under the text: caption → value.
         sections: its parts.
         run: a run's folder whose samples and curves are shown; None for none.
         curves: titles of the curves, of `report_run.CURVES`; None means all.
         commands: what a person would type to do the same.
+        own: how to do it with other pictures: a sentence and its command lines (or "").
     """
 
     title: str
     text: str = ""
+    headline: tuple[str, str] | None = None
     figures: Mapping[str, str] = dataclasses.field(default_factory=dict)
     sections: Sequence[Section] = ()
     run: str | Path | None = None
     curves: Sequence[str] | None = None
     commands: Sequence[str] = ()
+    own: Sequence[tuple[str, str]] = ()
 
 
 def write_report(
@@ -146,6 +150,7 @@ def _chapter(number: int, chapter: Chapter, own: str = "") -> str:
     """A chapter; ``own`` goes between its text and its commands."""
     body = [
         parts.paragraphs(chapter.text),
+        parts.headline(*chapter.headline) if chapter.headline else "",
         parts.tile_row(chapter.figures),
         own,
     ]
@@ -156,6 +161,8 @@ def _chapter(number: int, chapter: Chapter, own: str = "") -> str:
         body.append(run.curves(stats, "h3", chapter.curves))
     body += [_section(section, "h3") for section in chapter.sections]
     body.append(parts.commands(chapter.commands))
+    if chapter.own:
+        body.append(f"<h3>With pictures of your own</h3>{parts.steps(chapter.own)}")
     return (
         f'<section class="chapter" id="chapter-{number}"><h2><span>{number}</span> '
         f"{html.escape(chapter.title)}</h2>{''.join(body)}</section>"

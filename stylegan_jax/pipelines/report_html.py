@@ -24,6 +24,11 @@ def paragraphs(text: str) -> str:
     )
 
 
+def headline(value: str, caption: str) -> str:
+    """One figure that is larger than all others, with what it says."""
+    return f'<p class="headline"><b>{html.escape(value)}</b> {html.escape(caption)}</p>'
+
+
 def tile_row(tiles: Mapping[str, str]) -> str:
     """Figures in a row: caption → value; empty without any."""
     cells = "".join(
@@ -73,7 +78,7 @@ def commands(lines: Sequence[str]) -> str:
 
 
 def steps(items: Sequence[tuple[str, str]]) -> str:
-    """A numbered list of sentences, each with a command line or ""."""
+    """A numbered list of sentences, each with command lines or ""."""
     found = "".join(
         f"<li>{html.escape(text)}"
         + (f"<pre>{html.escape(command)}</pre>" if command else "")

@@ -45,6 +45,17 @@ CURVES: tuple[tuple[str, tuple[str, ...], str], ...] = (
         "new, towards 0 copies or all one. Gap: how much better the discriminator "
         "likes its training pictures than held-out ones, 0 for alike.",
     ),
+    (
+        "Distance of held-out pairs",
+        ("val/l2", "val/l2_mean_latent"),
+        "L2 between what comes out and what should, in [-1, 1], and that of the mean "
+        "latent's picture, which is the same for all.",
+    ),
+    (
+        "Times lower than the mean latent's",
+        ("val/l2_ratio",),
+        "L2 of the mean latent's picture over that of the outputs.",
+    ),
     ("R1", ("reg/r1",), "Squared gradient of the scores at real pictures."),
     ("Path length", ("reg/pl",), "Spread of the path lengths around their mean."),
     ("Speed", ("images_per_second",), "Images per second, compilation included."),
@@ -56,6 +67,8 @@ STYLE_CURVES = (
     "Overfit watch",
     "Scores of the discriminator",
 )
+# What a chapter on an encoder shows.
+PSP_CURVES = ("Distance of held-out pairs", "Times lower than the mean latent's")
 MAX_FRAMES = 12
 # A sample grid's name: fakes-init.png, fakes-000012.png (kimg).
 FAKES = re.compile(r"fakes-(init|\d+)\.png")

@@ -30,6 +30,10 @@ p { margin: 0 0 12px; max-width: 68ch; }
 .tiles b { display: block; font-size: 1.45rem; line-height: 1.25; font-weight: 620;
   font-variant-numeric: tabular-nums; letter-spacing: -.01em; }
 .tiles span, figcaption, .none, .note { color: var(--soft); font-size: .875rem; }
+.headline { display: flex; flex-wrap: wrap; align-items: baseline; gap: 4px 14px;
+  margin: 24px 0 0; max-width: none; font-size: 1.08rem; color: var(--soft); }
+.headline b { font-size: 3.4rem; line-height: 1.1; font-weight: 640; color: var(--c0);
+  font-variant-numeric: tabular-nums; letter-spacing: -.03em; }
 .two { display: grid; gap: 16px;
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 420px), 1fr)); }
 figure { margin: 0; } figcaption { margin-top: 8px; }

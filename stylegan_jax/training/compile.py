@@ -13,9 +13,7 @@ from jax.sharding import NamedSharding
 
 from stylegan_jax.errors import UserError
 from stylegan_jax.training import spmd
-from stylegan_jax.training.build import GanRun
-from stylegan_jax.training.gan_steps import end_step, optimisers
-from stylegan_jax.training.state import GanState, init_state
+from stylegan_jax.training.run import Run, State
 
 Say = Callable[[str], None]
 
@@ -31,44 +29,33 @@ class Programs:
     Attributes:
         run: what they were compiled for; its accumulation is the one that fitted.
         phases: (name, interval, program) in the order of a step.
-        end: moves the averaged generator and the counters.
+        end: moves averages and counters.
+        constants: what every phase takes behind state, batch and key.
         needs: bytes per device by program, as the compiler counts them.
         flops: floating point operations per device by program, where it counts them.
     """
 
-    run: GanRun
+    run: Run
     phases: list[tuple[str, int, Any]]
     end: Any
+    constants: tuple[Any, ...]
     needs: Mapping[str, int]
     flops: Mapping[str, float]
 
 
-def make_init(run: GanRun) -> Any:
+def make_init(run: Run) -> Any:
     """A function from the root key to a fresh state, replicated over the mesh."""
-    nimg = int(run.config.init.resume_kimg * 1000)
-
-    def init(key):
-        return init_state(
-            run.g,
-            run.d,
-            *optimisers(run.hyper),
-            key,
-            augmentation=run.hyper.augmentation,
-            nimg=nimg,
-            keep_source=run.hyper.correspondence_weight > 0,
-        )
-
     replicated = NamedSharding(run.mesh, spmd.REPLICATED)
-    return jax.jit(init, out_shardings=replicated)
+    return jax.jit(run.init, out_shardings=replicated)
 
 
-def root_key(run: GanRun, seed: int) -> jax.Array:
+def root_key(run: Run, seed: int) -> jax.Array:
     """The run's root key, replicated over the mesh."""
     replicated = NamedSharding(run.mesh, spmd.REPLICATED)
     return jax.jit(lambda: jax.random.key(seed), out_shardings=replicated)()
 
 
-def abstract_state(run: GanRun) -> GanState:
+def abstract_state(run: Run) -> State:
     """Shapes, dtypes and shardings of the state, without computing it."""
     replicated = NamedSharding(run.mesh, spmd.REPLICATED)
     shapes = jax.eval_shape(make_init(run), jax.eval_shape(lambda: jax.random.key(0)))
@@ -77,7 +64,7 @@ def abstract_state(run: GanRun) -> GanState:
     )
 
 
-def compile_programs(run: GanRun, say: Say = lambda text: None) -> Programs:
+def compile_programs(run: Run, say: Say = lambda text: None) -> Programs:
     """Compiles every phase; halves a device's part of the batch until all fit.
 
     Args:
@@ -95,7 +82,7 @@ def compile_programs(run: GanRun, say: Say = lambda text: None) -> Programs:
         need = programs.needs[worst]
         if limit is None or need <= limit * _USABLE:
             return programs
-        share = run.config.train.batch // (run.mesh.size * run.hyper.accumulate)
+        share = run.batch // (run.mesh.size * run.accumulate)
         text = (
             f"{worst} needs {need / 2**30:.1f} GiB per device for {share} images at a "
             f"time, and the device has {limit / 2**30:.1f} GiB"
@@ -103,10 +90,10 @@ def compile_programs(run: GanRun, say: Say = lambda text: None) -> Programs:
         smaller = _next_accumulation(run) if adapt else None
         if smaller is None:
             raise UserError(
-                f"The run does not fit: {text}. Lower train.batch_per_device, "
-                f"model.channel_base or data.resolution, or use more devices."
+                f"The run does not fit: {text}. Lower train.batch_per_device or "
+                "data.resolution, take a smaller model, or use more devices."
             )
-        say(f"{text}: accumulating over {smaller.hyper.accumulate} parts instead")
+        say(f"{text}: accumulating over {smaller.accumulate} parts instead")
         run = smaller
 
 
@@ -116,51 +103,44 @@ def memory_limit() -> int | None:
     return stats.get("bytes_limit") if stats else None
 
 
-def _next_accumulation(run: GanRun) -> GanRun | None:
+def _next_accumulation(run: Run) -> Run | None:
     """The run with the next larger number of parts that keeps groups whole."""
-    unit = spmd.layout_unit(
-        run.config.model.mbstd_group_size, run.config.loss.pl_batch_shrink
-    )
-    units = run.config.train.batch // (unit * run.mesh.size)
-    for parts in range(run.hyper.accumulate + 1, units + 1):
+    units = run.batch // (run.unit * run.mesh.size)
+    for parts in range(run.accumulate + 1, units + 1):
         if units % parts == 0:
             return run.with_accumulation(parts)
     return None
 
 
-def _compile_all(run: GanRun, say: Say) -> Programs:
+def _compile_all(run: Run, say: Say) -> Programs:
     state = abstract_state(run)
     batch = _abstract_batch(run)
     replicated = NamedSharding(run.mesh, spmd.REPLICATED)
     shape = jax.eval_shape(lambda: jax.random.key(0))
     key = jax.ShapeDtypeStruct(shape.shape, shape.dtype, sharding=replicated)
+    constants = jax.device_put(run.constants(), replicated)
     phases = run.phases()
     compiled, needs, flops = [], {}, {}
     with run.matmul_precision():
         for i, phase in enumerate(phases):
             started = time.monotonic()
-            stepper = spmd.data_parallel(phase.step, run.mesh)
-            program = stepper.lower(state, batch, key).compile()
+            stepper = spmd.data_parallel(phase.step, run.mesh, constants=len(constants))
+            program = stepper.lower(state, batch, key, *constants).compile()
             took = time.monotonic() - started
             say(f"compiled {phase.name} ({i + 1} of {len(phases)}) in {took:.1f} s")
             compiled.append((phase.name, phase.interval, program))
             needs[phase.name] = _memory(program)
             # XLA counts the body of the loop over parts once.
-            flops[phase.name] = _flops(program) * run.hyper.accumulate
-        end = jax.jit(end_step, static_argnums=1, donate_argnums=0)
-        end_program = end.lower(state, run.hyper).compile()
-    return Programs(run, compiled, end_program, needs, flops)
+            flops[phase.name] = _flops(program) * run.accumulate
+        end = jax.jit(run.end_step, donate_argnums=0).lower(state).compile()
+    return Programs(run, compiled, end, constants, needs, flops)
 
 
-def _abstract_batch(run: GanRun) -> dict[str, jax.ShapeDtypeStruct]:
+def _abstract_batch(run: Run) -> dict[str, jax.ShapeDtypeStruct]:
     sharding = NamedSharding(run.mesh, spmd.SHARDED)
-    shapes = {
-        "image": (run.d.image_shape, jnp.uint8),
-        "label": ((run.d.c_dim,), jnp.float32),
-        "index": ((), jnp.int32),
-    }
+    shapes = {**run.batch_shapes(), "index": ((), jnp.int32)}
     return {
-        name: jax.ShapeDtypeStruct((run.hyper.batch, *shape), dtype, sharding=sharding)
+        name: jax.ShapeDtypeStruct((run.batch, *shape), dtype, sharding=sharding)
         for name, (shape, dtype) in shapes.items()
     }
 

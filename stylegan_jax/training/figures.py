@@ -17,13 +17,14 @@ class Figures:
     for the host.
     """
 
-    def __init__(self, patience: int):
+    def __init__(self, patience: int, remedy: str):
         """Starts empty.
 
         Args:
             patience: steps in a row with non-finite numbers that stop the run.
+            remedy: what to try then.
         """
-        self._patience = patience
+        self._patience, self._remedy = patience, remedy
         self._steps: list[tuple[int, dict[str, jax.Array]]] = []
         # Per metric: images at the first bad step of the current streak, its length.
         self._streaks: dict[str, tuple[int, int]] = {}
@@ -49,7 +50,8 @@ class Figures:
             for name, value in metrics.items():
                 if name.startswith("nonfinite/"):
                     replaced += float(value)
-                    self._watch(f"gradient of {name[-1]}", nimg, value == 0)
+                    network = name.removeprefix("nonfinite/")
+                    self._watch(f"gradient of {network}", nimg, value == 0)
                 else:
                     values.setdefault(name, []).append(float(value))
                     self._watch(name, nimg, bool(np.isfinite(value)))
@@ -69,6 +71,5 @@ class Figures:
             raise UserError(
                 f"{name} has not been finite for {count + 1} steps in a row, from "
                 f"image {first} to image {nimg}: go back to an earlier checkpoint with "
-                "a lower train.g_learning_rate and train.d_learning_rate, a higher "
-                "loss.r1_gamma, or train.precision=float32."
+                f"{self._remedy}."
             )

@@ -12,7 +12,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from clu import parameter_overview
 from ml_collections import ConfigDict
 
 from stylegan_jax.checkpoints.atomic import write_text
@@ -21,21 +20,15 @@ from stylegan_jax.data.pipeline import make_stream
 from stylegan_jax.errors import UserError
 from stylegan_jax.training import compile as compiling
 from stylegan_jax.training import lock, spmd
-from stylegan_jax.training.build import GanRun, build_run
-from stylegan_jax.training.evaluation import Evaluation
 from stylegan_jax.training.experiment import to_plain
 from stylegan_jax.training.figures import Figures
-from stylegan_jax.training.hooks import Samples, Snapshots, available, epochs
 from stylegan_jax.training.interrupt import StopSignal
-from stylegan_jax.training.progress import Progress
-from stylegan_jax.training.resume import (
-    Clock,
-    begun_with,
-    first_state,
-    resume_point,
-)
+from stylegan_jax.training.pictures import available
+from stylegan_jax.training.progress import Progress, epochs
+from stylegan_jax.training.resume import Clock, first_state, resume_point
+from stylegan_jax.training.run import Run, State
 from stylegan_jax.training.schedule import Every
-from stylegan_jax.training.state import GanState
+from stylegan_jax.training.trainers import build_run
 from stylegan_jax.training.writers import StatsWriter
 
 
@@ -49,7 +42,7 @@ class Outcome:
         signal: the signal that ended it early, None where it ran to its end.
     """
 
-    state: GanState
+    state: State
     nimg: int
     signal: int | None
 
@@ -95,7 +88,7 @@ def train(
 
 def _train(
     config: ConfigDict,
-    run: GanRun,
+    run: Run,
     checkpoints: TrainingCheckpoints,
     workdir: Path,
     progress: Progress,
@@ -124,7 +117,7 @@ class _Loop:
 
     def __init__(
         self,
-        run: GanRun,
+        run: Run,
         programs: compiling.Programs,
         checkpoints: TrainingCheckpoints,
         workdir: Path,
@@ -138,35 +131,32 @@ class _Loop:
         self._tick = Every(config.train.tick_kimg)
         self._snapshot = Every(config.snapshot.every_kimg)
         self._eval = Every(config.eval.every_kimg)
-        self._figures = Figures(config.train.nonfinite_patience)
+        self._figures = Figures(config.train.nonfinite_patience, run.REMEDY)
         self._writes = jax.process_index() == 0
         if self._writes:
             # A run that died before its first checkpoint begins anew.
             self._stats = StatsWriter(workdir, nimg=clock.nimg if clock.step else -1)
-            self._samples = Samples(run, workdir)
-            self._snapshots = Snapshots(run, workdir, "stylegan-jax train")
-            self._evaluation = Evaluation(run, self._samples)
+            self._observer = run.observer(workdir)
         self._warned: set[str] = set()
         self._last_tick = (time.monotonic(), clock.nimg)
 
-    def run(self, state: GanState, key: jax.Array, stop: StopSignal) -> Outcome:
+    def run(self, state: State, key: jax.Array, stop: StopSignal) -> Outcome:
         """Steps until the end or a signal; saves whatever happens."""
         run, clock = self._run, self._clock
         stream = make_stream(
             run.data,
-            batch=run.hyper.batch,
+            batch=run.batch,
             rows=run.local_rows,
             seed=run.config.train.seed,
             start_image=clock.nimg,
             workers=run.config.data.workers,
         )
         if self._writes and clock.step == 0:
-            self._samples.write_reals()
-            self._samples.write_fakes(state, "init")
+            self._observer.begin(state)
             if self._eval.kimg > 0:
                 self._write_tick(state, evaluate=True)
         index = run.local_rows.astype(np.int32)
-        self._progress.start(clock.nimg)
+        self._progress.start(clock.nimg, shown=run.SHOWN, rare=run.RARE)
         clock.began = time.monotonic()
         self._last_tick = (clock.began, clock.nimg)
         previous: Any = None
@@ -192,38 +182,37 @@ class _Loop:
         metrics: dict[str, jax.Array] = {}
         for _, interval, program in self._programs.phases:
             if self._clock.step % interval == 0:
-                state, found = program(state, batch, key)
+                state, found = program(state, batch, key, *self._programs.constants)
                 for name, value in found.items():
                     # Both of a network's phases count the elements they replaced.
                     both = name in metrics and name.startswith("nonfinite/")
                     metrics[name] = metrics[name] + value if both else value
         return self._programs.end(state), metrics
 
-    def _after_step(self, state: GanState, metrics: dict[str, jax.Array]) -> None:
+    def _after_step(self, state: State, metrics: dict[str, jax.Array]) -> None:
         clock, before = self._clock, self._clock.nimg
         self._figures.add(before, metrics)
         clock.step += 1
-        clock.nimg += self._run.hyper.batch
-        self._progress.advance(self._run.hyper.batch)
+        clock.nimg += self._run.batch
+        self._progress.advance(self._run.batch)
         last = clock.nimg >= self._total
         measured: dict[str, float] = {}
         snapshot = last or self._snapshot.due(before, clock.nimg)
-        # Where copies are watched for, every snapshot is judged.
         evaluate = last or self._eval.due(before, clock.nimg)
-        evaluate |= snapshot and self._run.config.eval.watch
+        evaluate |= snapshot and self._run.judges_snapshots
         if evaluate or self._tick.due(before, clock.nimg):
             measured = self._write_tick(state, evaluate)
         if snapshot:
             self._take_snapshot(state, measured)
 
-    def _write_tick(self, state: GanState, evaluate: bool) -> dict[str, float]:
+    def _write_tick(self, state: State, evaluate: bool) -> dict[str, float]:
         clock = self._clock
         averages = self._figures.fetch()
         began, seen = self._last_tick
         rate = (clock.nimg - seen) / max(time.monotonic() - began, 1e-9)
         measured: dict[str, float] = {}
         if evaluate and self._writes and self._eval.kimg > 0:
-            measured = self._evaluation.measure(state)
+            measured = self._observer.measure(state)
         # Measuring is no training: it does not count in the next tick's rate.
         self._last_tick = (time.monotonic(), clock.nimg)
         if not self._writes:
@@ -239,30 +228,31 @@ class _Loop:
             **measured,
         }
         self._stats.write(figures)
-        self._warn(self._run.hyper.augmentation.warning(figures.get("augment/p", 0.0)))
         if clock.began:
             self._progress.tick(figures)
+        self._warn(self._observer.warnings(averages))
         return measured
 
-    def _warn(self, text: str | None) -> None:
+    def _warn(self, texts: list[str]) -> None:
         """Says what begins alike only once: the figures in it move on."""
-        if text and text[:30] not in self._warned:
-            self._progress.say(text)
-            self._warned.add(text[:30])
+        for text in texts:
+            if text[:30] not in self._warned:
+                self._progress.say(text)
+                self._warned.add(text[:30])
 
-    def _take_snapshot(self, state: GanState, measured: dict[str, float]) -> None:
+    def _take_snapshot(self, state: State, measured: dict[str, float]) -> None:
         clock = self._clock
         if self._writes:
             name = f"{clock.nimg // 1000:06d}"
-            grid = self._samples.write_fakes(state, name)
-            self._stats.picture(clock.step, "fakes", grid)
-            self._snapshots.write(state, clock.nimg, measured)
-            self._warn(self._snapshots.warning(measured))
+            grid = self._observer.draw(state, name)
+            self._stats.picture(clock.step, "samples", grid)
+            self._observer.write(state, clock.nimg, measured)
+            self._warn(self._observer.warnings(measured))
         self._save(state)
         # Grids and files are no training: they do not count in the next tick's rate.
         self._last_tick = (time.monotonic(), clock.nimg)
 
-    def _save(self, state: GanState) -> None:
+    def _save(self, state: State) -> None:
         clock = self._clock
         document = {
             "step": clock.step,
@@ -270,7 +260,7 @@ class _Loop:
             "seconds": clock.seconds,
             "seed": self._run.config.train.seed,
             "data": self._run.data_identity,
-            **begun_with(self._run),
+            **self._run.begun_with(),
         }
         self._checkpoints.save(clock.step, state, document)
 
@@ -286,29 +276,24 @@ def _make_folder(workdir: Path) -> Path:
     return workdir
 
 
-def _introduce(run: GanRun, progress: Progress) -> None:
-    state = compiling.abstract_state(run)
-    g = parameter_overview.count_parameters(state.g_params)
-    d = parameter_overview.count_parameters(state.d_params)
+def _introduce(run: Run, progress: Progress) -> None:
     pictures = f"{available(run.data)} pictures"
     if run.held_out:
         pictures += f" ({available(run.held_out)} more held out)"
-    height, width, _ = run.g.image_shape
+    height, width, _ = run.image_shape
     device = run.mesh.devices.flat[0]
+    first, *more = run.introduction(compiling.abstract_state(run))
     progress.say(
-        f"{pictures} of {height}x{width}; generator {g / 1e6:.2f} M, "
-        f"discriminator {d / 1e6:.2f} M parameters; batch {run.hyper.batch} on "
+        f"{pictures} of {height}x{width}; {first}; batch {run.batch} on "
         f"{run.mesh.size} {device.device_kind} device(s) in "
         f"{jax.process_count()} process(es)"
     )
-    if run.parent and run.parent.note:
-        progress.say(run.parent.note)
-    if frozen := str(run.hyper.freeze):
-        progress.say(f"frozen: {frozen}")
+    for line in more:
+        progress.say(line)
 
 
 def _write_config(
-    config: ConfigDict, run: GanRun, workdir: Path, progress: Progress
+    config: ConfigDict, run: Run, workdir: Path, progress: Progress
 ) -> None:
     """Writes ``config.json``; on resume, says what differs from the run's own."""
     path = workdir / "config.json"

@@ -6,8 +6,8 @@ import sys
 
 from tqdm import tqdm
 
-# Figures that are rare and worth a line above the bar.
-LINE_NAMES = ("swd/mean", "watch/nearest", "watch/diversity", "watch/gap")
+from stylegan_jax.training.pictures import available
+from stylegan_jax.training.run import Run
 
 
 class Progress:
@@ -18,6 +18,7 @@ class Progress:
 
     def __init__(self, total_kimg: float, *, shown: bool):
         """Args: the end of the run; ``shown`` is False for all but one process."""
+        self._names: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
         self._shown = shown
         self._total = total_kimg
         self._bar: tqdm | None = None
@@ -27,8 +28,17 @@ class Progress:
         if self._shown:
             tqdm.write(text, file=sys.stderr)
 
-    def start(self, nimg: int) -> None:
-        """Shows the bar from ``nimg`` images on."""
+    def start(
+        self, nimg: int, *, shown: tuple[str, ...] = (), rare: tuple[str, ...] = ()
+    ) -> None:
+        """Shows the bar from ``nimg`` images on.
+
+        Args:
+            nimg: images seen.
+            shown: names of the figures that stand in every line.
+            rare: names of those that come seldom and are worth a line above the bar.
+        """
+        self._names = shown, rare
         if self._shown and sys.stderr.isatty():
             self._bar = tqdm(
                 total=self._total,
@@ -48,9 +58,10 @@ class Progress:
     def tick(self, figures: dict) -> None:
         """Shows the newest figures beside the bar, or as a line."""
         rate = figures["images_per_second"]
-        names = ("loss/g_main", "loss/d_main", "augment/p", *LINE_NAMES)
+        often, rare = self._names
+        names = (*often, *rare)
         shown = [f"{n} {figures[n]:.3f}" for n in names if figures.get(n) is not None]
-        measured = any(figures.get(n) is not None for n in LINE_NAMES)
+        measured = any(figures.get(n) is not None for n in rare)
         if self._bar is not None:
             self._bar.set_postfix_str("  ".join([f"{rate:.1f} images/s", *shown[:2]]))
         # Measures are rare and worth a line above the bar.
@@ -66,3 +77,8 @@ class Progress:
         """Ends the bar."""
         if self._bar is not None:
             self._bar.close()
+
+
+def epochs(run: Run, nimg: int) -> float:
+    """How often this run has seen its pictures; not what its parent had seen."""
+    return (nimg - int(run.config.init.resume_kimg * 1000)) / available(run.data)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from typing import Any
 
 import jax
 
 from stylegan_jax.checkpoints.training_state import TrainingCheckpoints
 from stylegan_jax.errors import UsageError, UserError
 from stylegan_jax.training import compile as compiling
-from stylegan_jax.training.build import GanRun
 from stylegan_jax.training.progress import Progress
-from stylegan_jax.training.state import GanState
+from stylegan_jax.training.run import Run, State
 
 
 @dataclasses.dataclass
@@ -39,7 +37,7 @@ class Clock:
 
 
 def resume_point(
-    run: GanRun, checkpoints: TrainingCheckpoints, progress: Progress
+    run: Run, checkpoints: TrainingCheckpoints, progress: Progress
 ) -> Clock:
     """The counters of the newest checkpoint, or of a run that begins.
 
@@ -56,7 +54,7 @@ def resume_point(
             f"This run was begun with train.seed={document['seed']} and cannot go on "
             f"with {seed}: use that seed, or another --workdir."
         )
-    for name, (known, why) in begun_with(run).items():
+    for name, (known, why) in run.begun_with().items():
         if name in document and document[name][0] != known:
             raise UserError(
                 f"This run was begun with {document[name][1]} and cannot go on with "
@@ -68,19 +66,7 @@ def resume_point(
     return Clock(newest, document["nimg"], document["seconds"])
 
 
-def begun_with(run: GanRun) -> dict[str, tuple[Any, str]]:
-    """What a run cannot go on with another of: its value, and how to say it."""
-    weight = run.hyper.correspondence_weight
-    digest = run.parent.provenance["sha256"] if run.parent else None
-    parent = f"init.model={run.config.init.model} (sha256 {str(digest)[:12]})"
-    on = f"loss.correspondence_weight={weight:g}"
-    return {
-        "parent": (digest, parent if digest else "no init.model"),
-        "correspondence": (weight > 0, on),
-    }
-
-
-def _first_image(run: GanRun) -> int:
+def _first_image(run: Run) -> int:
     """Images that count as seen when a run begins.
 
     Raises:
@@ -97,11 +83,10 @@ def _first_image(run: GanRun) -> int:
 
 
 def first_state(
-    run: GanRun, checkpoints: TrainingCheckpoints, clock: Clock
-) -> tuple[GanState, jax.Array]:
+    run: Run, checkpoints: TrainingCheckpoints, clock: Clock
+) -> tuple[State, jax.Array]:
     """The checkpoint's state, or a fresh one; and the run's root key."""
     key = compiling.root_key(run, run.config.train.seed)
     if checkpoints.latest() is None:
-        state = compiling.make_init(run)(key)
-        return run.parent.adopt(state, run.hyper.freeze) if run.parent else state, key
+        return run.adopt(compiling.make_init(run)(key)), key
     return checkpoints.restore(clock.step, compiling.abstract_state(run)), key

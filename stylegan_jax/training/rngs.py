@@ -21,6 +21,7 @@ class Stream(enum.IntEnum):
     G_REG = 4
     D_MAIN = 5
     D_REG = 6
+    PSP = 7
 
 
 class Draw(enum.IntEnum):
@@ -33,6 +34,8 @@ class Draw(enum.IntEnum):
     PATH = 4
     AUGMENT_FAKE = 5
     AUGMENT_REAL = 6
+    MIRROR = 7
+    DEGRADE = 8
 
 
 def stream_key(root: jax.Array, stream: Stream) -> jax.Array:

@@ -87,16 +87,23 @@ def to_devices(mesh: Mesh, local: Mapping[str, np.ndarray]) -> dict[str, jax.Arr
     }
 
 
-def data_parallel(step: Callable, mesh: Mesh) -> jax.stages.Wrapped:
-    """Runs ``step(state, batch, key) -> (state, metrics)`` over the mesh.
+def data_parallel(
+    step: Callable, mesh: Mesh, *, constants: int = 0
+) -> jax.stages.Wrapped:
+    """Runs ``step(state, batch, key, *constants) -> (state, metrics)`` over the mesh.
 
-    State, key and metrics are replicated, the batch is split along its first axis. The
-    state's buffers are donated.
+    State, key, constants and metrics are replicated, the batch is split along its first
+    axis. The state's buffers are donated.
+
+    Args:
+        step: written against the axis name.
+        mesh: the devices.
+        constants: how many further arguments it takes.
     """
     mapped = jax.shard_map(
         step,
         mesh=mesh,
-        in_specs=(REPLICATED, SHARDED, REPLICATED),
+        in_specs=(REPLICATED, SHARDED, REPLICATED, *[REPLICATED] * constants),
         out_specs=(REPLICATED, REPLICATED),
     )
     return jax.jit(mapped, donate_argnums=0)

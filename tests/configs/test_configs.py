@@ -15,14 +15,17 @@ from stylegan_jax.data import toy
 from stylegan_jax.errors import UsageError
 from stylegan_jax.training.experiment import config_names, load_config
 from stylegan_jax.training.loop import train
-from stylegan_jax.training.presets import resolve
+from stylegan_jax.training.psp import presets as psp_presets
+from stylegan_jax.training.stylegan2.presets import resolve
 
 # Most of a smoke run is compiling. The quick tests have the shortest, whose structure
 # no other test trains: an "orig" discriminator, and no path length phase.
 QUICK = "stylegan2_cifar"
+GANS = [name for name in config_names() if name.startswith("stylegan2")]
+PSPS = [name for name in config_names() if name.startswith("psp")]
 SMOKES = [
     name if name == QUICK else pytest.param(name, marks=pytest.mark.slow)
-    for name in config_names()
+    for name in GANS
 ]
 
 
@@ -33,8 +36,12 @@ def faces(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("name", config_names())
-class TestEvery:
+def test_every_configuration_is_tested():
+    assert sorted(GANS + PSPS) == config_names()
+
+
+@pytest.mark.parametrize("name", GANS)
+class TestStyleGAN2:
     def test_resolves(self, name):
         config = load_config(name)
         resolved = resolve(config, 256, 256, 1)
@@ -57,6 +64,44 @@ class TestEvery:
         assert smoke.loss == config.loss
         assert resolve(smoke, 32, 32, devices).train.batch >= 8
 
+
+@pytest.mark.parametrize("name", PSPS)
+class TestPSP:
+    def test_resolves(self, name):
+        config = load_config(name)
+        psp_presets.check(config)
+        resolved = psp_presets.resolve(config, 256, 2)
+        assert resolved.trainer == "psp"
+        assert resolved.train.total_kimg > 2  # no run of its own on toy pairs
+        assert resolved.model.input_size == 256
+        del config["trainer"]
+        for section, values in config.items():
+            for key, value in values.items():
+                assert value is None or resolved[section][key] == value
+
+    def test_smoke_needs_no_weights(self, name):
+        smoke = load_config(f"{name}:smoke")
+        assert smoke.train.total_kimg <= 2
+        assert psp_presets.networks_of(smoke)[0] == {}
+        assert smoke.init.backbone is None
+
+
+@pytest.mark.slow  # half a minute each, most of it compiling
+@pytest.mark.parametrize("name", PSPS)
+def test_two_steps_of_psp(name, tmp_path):
+    words = ["--config.train.total_kimg=0.016"]
+    config = load_config(f"{name}:smoke", words)
+    outcome = train(config, tmp_path, devices=jax.devices()[:1], show_progress=False)
+    assert outcome.nimg >= 16
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves(outcome.state))
+    lines = (tmp_path / "stats.jsonl").read_text().splitlines()
+    last = json.loads(lines[-1])
+    assert last["val/l2_ratio"] > 0 and last["nonfinite"] == 0
+    assert load(tmp_path).image_shape == (32, 32, 3)
+
+
+@pytest.mark.parametrize("name", config_names())
+class TestEvery:
     def test_other_arguments_are_refused(self, name):
         with pytest.raises(UsageError) as caught:
             load_config(f"{name}:tiny")
@@ -68,7 +113,7 @@ class TestEvery:
     def test_tells_what_to_type_and_what_comes_out(self, name):
         path = Path(next(iter(configs.__path__))) / f"{name}.py"
         said = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
-        if name != "stylegan2_base":
+        if not name.endswith("_base"):
             assert f"stylegan-jax train --config {name} " in said
             assert "--workdir" in said
 

@@ -10,15 +10,20 @@ import shutil
 import signal
 
 import click
+import numpy as np
 import pytest
 
-from stylegan_jax.checkpoints.model_file import read_metadata
+from stylegan_jax.checkpoints.model_file import read_metadata, save_model, sha256_of
+from stylegan_jax.checkpoints.pictures import save_png
+from stylegan_jax.checkpoints.structure import config_of
 from stylegan_jax.cli.main import cli
+from stylegan_jax.data.pair_manifest import read_pairs
 from stylegan_jax.errors import UserError
-from stylegan_jax.pipelines import demo, demo_stages
-from stylegan_jax.pipelines.pair_manifest import read_pairs
-from stylegan_jax.training.experiment import load_config
+from stylegan_jax.pipelines import demo, demo_psp, demo_psp_page, demo_stages
+from stylegan_jax.pipelines.report_run import points, read_stats
+from stylegan_jax.training.experiment import load_config, to_plain
 from stylegan_jax.training.loop import Outcome
+from tests.models.psp.tiny_psp import tiny_psp
 
 # Most of the time is compiling: R1's phase is left out.
 BOTH = (
@@ -43,15 +48,53 @@ PLAN = demo.Plan(
     overrides=tuple(f"--config.{word}" for word in BOTH + PHOTO),
     comics=40,
     style_overrides=tuple(f"--config.{word}" for word in BOTH + STYLE),
-    pairs=5,
+    pairs=20,
+    psp_overrides=("--config.train.batch=8",),
+    photos=3,
 )
 # Files that tell whether a stage was done again.
 MADE = (
     "faces/dataset.json", "models/best.json", "comic/dataset.json", "config.json",
     "style/made_from.json", "style/config.json", "style/models/best.json",
     "blend/grid.png", "blend/blend.safetensors", "pairs/manifest.jsonl",
-    "pairs/A/00000004.png", "pairs/B/00000004.png",
+    "pairs/A/00000004.png", "pairs/B/00000004.png", "psp/made_from.json",
+    "psp/models/psp-000000.safetensors", "new/dataset.json",
+    "psp/new/00000/img00000002.png",
 )  # fmt: skip
+
+
+def write_run(config, workdir, *, show_progress):
+    """Leaves what training an encoder leaves; the slow test below really trains."""
+    done = Outcome(None, 16, None)
+    if (workdir / "models").is_dir():
+        return done
+    module, variables = tiny_psp()
+    measured = {"val/l2": 0.25, "val/l2_mean_latent": 0.75, "val/l2_ratio": 3.0}
+    digest = sha256_of(config.init.decoder)
+    save_model(
+        workdir / "models" / "psp-000000.safetensors",
+        variables,
+        family="psp",
+        config=config_of(module),
+        provenance={
+            "started_from": {"init.decoder": {"sha256": digest}},
+            "nimg": 16,
+            "measured": measured,
+        },
+        licence="CC0",
+    )
+    plain = to_plain(config)
+    document = json.dumps({"requested": plain, "resolved": plain})
+    (workdir / "config.json").write_text(document)
+    ticks = [
+        {"kimg": k, "seconds": 100 * k, "images_per_second": 160.0, **measured}
+        for k in (0.0, 0.016)
+    ]
+    lines = "".join(json.dumps(tick) + "\n" for tick in ticks)
+    (workdir / "stats.jsonl").write_text(lines)
+    grid = np.zeros((16, 48, 3), np.uint8)
+    save_png(workdir / "samples" / "pairs-000000.png", grid)
+    return done
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +104,7 @@ def finished(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("demo") / "demo"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(demo, "FULL", PLAN)
+        patch.setattr(demo_psp, "train", write_run)
         found = demo.run_demo(workdir, show_progress=False, say=said.append)
     assert found == demo.Demo(workdir / "report.html")
     return workdir, said
@@ -70,6 +114,7 @@ def finished(tmp_path_factory):
 def workdir(finished, tmp_path, monkeypatch):
     """A copy of it, at the same relative place."""
     monkeypatch.setattr(demo, "FULL", PLAN)
+    monkeypatch.setattr(demo_psp, "train", write_run)
     shutil.copytree(finished[0], tmp_path / "demo")
     return tmp_path / "demo"
 
@@ -90,7 +135,10 @@ def test_the_stages_tell_what_they_do(finished):
         "drawing 40 toy comic faces",
         "fine-tuning it on the comics",
         "blending the two",
-        "drawing 5 pairs",
+        "drawing 20 pairs",
+        "training an encoder on them (pSp)",
+        "drawing 3 toy photo faces",
+        "putting new photos through it",
         "drawing new faces and writing the report",
     ]
 
@@ -104,12 +152,19 @@ def test_every_stage_is_made_from_the_one_before(finished):
     blend = read_metadata(workdir / "blend" / "blend.safetensors")["provenance"]
     assert blend["parents"][0]["sha256"] == parent["g_ema"]
     assert blend["recipe"]["resolution"] == 16
-    assert len(read_pairs(workdir / "pairs")) == 5
+    assert len(read_pairs(workdir / "pairs")) == 20
+    psp = next((workdir / "psp" / "models").glob("psp-*"))
+    started = read_metadata(psp)["provenance"]["started_from"]
+    made_from = json.loads((workdir / "psp" / "made_from.json").read_text())
+    assert started["init.decoder"]["sha256"] == made_from["blend"]
+    record = json.loads((workdir / "psp" / "new" / "stylize.json").read_text())
+    assert record["model"]["sha256"] == sha256_of(psp)
+    assert all(entry["outputs"] for entry in record["pictures"].values())
     seeds = [
         (workdir / name / "attributes.csv").read_text().splitlines()[1].split(",")[1]
-        for name in ("faces", "comic")
+        for name in ("faces", "comic", "new")
     ]
-    assert seeds == ["0", "1000000"]
+    assert seeds == ["0", "1000000", "2000000"]
 
 
 def test_the_page_has_the_chapters_in_order(finished):
@@ -120,6 +175,7 @@ def test_the_page_has_the_chapters_in_order(finished):
         "A second style from 40 pictures",
         "Between the two: a blend",
         "Pairs: one face, two styles",
+        "Any photo into the style: pSp",
     ]
     assert "drew 40 faces" in text and "data:image/png;base64," in text
     assert "the blocks of 4 and 8 pixels from the photo generator" in text
@@ -134,7 +190,7 @@ def test_what_the_page_says_to_type_is_understood(finished):
     text = (finished[0] / "report.html").read_text()
     blocks = re.findall(r'<pre class="wrap">(.*?)</pre>', text, flags=re.S)
     lines = [line for block in blocks for line in html.unescape(block).splitlines()]
-    assert len(lines) == 7
+    assert len(lines) == 11
     for line in lines:
         program, *words = shlex.split(line)
         assert program == "stylegan-jax"
@@ -157,6 +213,7 @@ def test_again_nothing_is_done_twice(workdir):
     assert said == [
         "training a small StyleGAN2 on them",
         "fine-tuning it on the comics",
+        "training an encoder on them (pSp)",
         "drawing new faces and writing the report",
     ]
 
@@ -177,6 +234,8 @@ def test_what_is_missing_is_made_again_alike(workdir):
 def test_a_signal_ends_it_and_leaves_no_page(workdir, monkeypatch):
     (workdir / "report.html").unlink()
     stopped = Outcome(None, 8, signal.SIGTERM)
+    monkeypatch.setattr(demo_psp, "train", lambda *args, **kwargs: stopped)
+    assert run(workdir) == demo.Demo(None, signal.SIGTERM)
     monkeypatch.setattr(demo_stages, "train", lambda *args, **kwargs: stopped)
     assert run(workdir) == demo.Demo(None, signal.SIGTERM)
     monkeypatch.setattr(demo, "train", lambda *args, **kwargs: stopped)
@@ -189,6 +248,48 @@ def test_a_style_of_another_generator_is_refused(workdir):
     record.write_text(record.read_text().replace('"g": "', '"g": "0'))
     with pytest.raises(UserError, match="style was not fine-tuned from the best"):
         run(workdir)
+
+
+def test_an_encoder_of_another_blend_is_refused(workdir):
+    record = workdir / "psp" / "made_from.json"
+    record.write_text(record.read_text().replace('"blend": "', '"blend": "0'))
+    places, config = demo_stages.Places(workdir), load_config("psp_toy")
+    with pytest.raises(UserError, match="psp was not trained with the blend and the"):
+        demo_psp.train_encoder(places, config, say=str, shown=False)
+
+
+def test_outputs_of_another_snapshot_are_made_anew(workdir):
+    before = {name: (workdir / name).read_bytes() for name in MADE}
+    record = workdir / "psp" / "new" / "stylize.json"
+    document = json.loads(record.read_text())
+    document["model"]["sha256"] = "0" * 64
+    record.write_text(json.dumps(document))
+    said: list[str] = []
+    places = demo_stages.Places(workdir)
+    demo_psp.stylize_new(places, say=said.append, shown=False)
+    assert said == ["putting new photos through it"]
+    assert {name: (workdir / name).read_bytes() for name in MADE} == before
+
+
+def test_the_page_tells_what_the_encoder_learned(finished):
+    text = (finished[0] / "report.html").read_text()
+    chapter = text.partition('id="chapter-5"')[2]
+    for part in (
+        "Of 20 pairs 2 were kept from training", "<b>3.0×</b> lower L2 than the",
+        "on 2 people whom training never saw", "less than 4×: this training was too",
+        "<b>0.2500</b>", "<b>0.7500</b>", "<b>2 s</b>", "<b>160</b>",
+        "<h3>Distance of held-out pairs</h3>", "3 faces that the program drew after",
+        "--held-out 0.1", "--config psp_pairs",
+    ):  # fmt: skip
+        assert part in chapter, part
+
+
+def test_an_encoder_that_learned_enough_is_not_called_too_short(finished, monkeypatch):
+    places = demo_stages.Places(finished[0])
+    for enough, said in ((3.1, True), (2.9, False)):
+        monkeypatch.setattr(demo_psp_page, "ENOUGH", enough)
+        chapter = demo_psp_page.psp_chapter(places, (), size=16, seed=0)
+        assert ("was too short" in chapter.text) == said
 
 
 @pytest.mark.parametrize("options", [{"seed": 1}, {"fast": True}])
@@ -226,8 +327,11 @@ def test_the_fast_demo(tmp_path):
     found = run(tmp_path / "demo", fast=True)
     text = found.page.read_text()
     assert "p of the augmentation at the end" in text
+    assert "less than 4×: this training was too short" in text
     lines = (tmp_path / "demo" / "style" / "stats.jsonl").read_text().splitlines()
     last = json.loads(lines[-1])
     assert last["kimg"] >= 0.5 and 0 <= last["augment/p"] <= 0.8
     assert {"swd/mean", "watch/nearest", "watch/gap"} <= set(last)
     assert len(read_pairs(tmp_path / "demo" / "pairs")) == demo.FAST.pairs
+    measured = points(read_stats(tmp_path / "demo/psp/stats.jsonl"), "val/l2_ratio")
+    assert measured[-1][0] >= 1.5 and measured[-1][1] > measured[0][1]

@@ -82,18 +82,24 @@ def test_chapters_follow_the_run_in_order(workdir):
         Chapter("First <one>", "Text.", commands=["a --b", "c 'd'"]),
         Chapter(
             "Second",
+            headline=("9×", "more <of it>"),
             figures={"share": "0.5"},
             sections=[Section("", "No heading.")],
             run=workdir,
             curves=("Losses",),
+            commands=["e"],
+            own=[("A <way>.", "f\ng")],
         ),
     ]
     text = _write(workdir, chapters=chapters, sections=[Section("Data")])
     order = [
         '<a href="#chapter-1"><b>1</b> First &lt;one&gt;</a>',
         'id="chapter-1"', "Text.", "10.0 kimg", "Through time", "<h3>Data</h3>",
-        "a --b\nc &#x27;d&#x27;</pre>", 'id="chapter-2"', "share", "Through time",
-        "<h3>Losses</h3>", "No heading.", "How it was made",
+        "a --b\nc &#x27;d&#x27;</pre>", 'id="chapter-2"',
+        "<b>9×</b> more &lt;of it&gt;", "share", "Through time",
+        "<h3>Losses</h3>", "No heading.", ">e</pre>",
+        "<h3>With pictures of your own</h3>", "A &lt;way&gt;.<pre>f\ng</pre>",
+        "How it was made",
     ]  # fmt: skip
     places = [text.find(part) for part in order[:8]]
     second = text.index('id="chapter-2"')

@@ -7,8 +7,8 @@ import pytest
 
 from stylegan_jax.errors import UserError
 from stylegan_jax.training import compile as compiling
-from stylegan_jax.training.build import GanRun, build_run
 from stylegan_jax.training.compile import Programs, compile_programs
+from stylegan_jax.training.stylegan2.build import GanRun, build_run
 
 GIB = 2**30
 
@@ -32,7 +32,7 @@ class TestFit:
                 tried.append(run.hyper.accumulate)
                 share = run.hyper.batch // (run.mesh.size * run.hyper.accumulate)
                 needs = {"g_main": GIB, "d_reg": (share + 1) * GIB}
-                return Programs(run, [], None, needs, {})
+                return Programs(run, [], None, (), needs, {})
 
             tried, said = [], []
             limit = None if gib is None else int(gib * GIB)
@@ -73,8 +73,8 @@ class TestFit:
         assert tried == [1, 2, 3, 6]
         assert said == (
             "The run does not fit: d_reg needs 5.0 GiB per device for 4 images at a "
-            "time, and the device has 2.0 GiB. Lower train.batch_per_device, "
-            "model.channel_base or data.resolution, or use more devices."
+            "time, and the device has 2.0 GiB. Lower train.batch_per_device or "
+            "data.resolution, take a smaller model, or use more devices."
         )
 
     def test_devices_share_the_units(self, fit):

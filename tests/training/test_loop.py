@@ -170,7 +170,7 @@ def test_measures_and_keeps_the_best(tiny, tmp_path):
     assert best["metric"] == "swd/mean" and best["value"] in measured
 
 
-@pytest.mark.slow  # programs of its own; test_gan_steps has labels too
+@pytest.mark.slow  # programs of its own; test_steps has labels too
 def test_labels_condition_the_model(tiny, tmp_path):
     outcome = run(tiny("data.labels=True", "train.total_kimg=0.008"), tmp_path)
     assert "embed" in outcome.state.g_params["mapping"]

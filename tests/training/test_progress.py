@@ -9,6 +9,7 @@ import pytest
 
 from stylegan_jax.training.progress import Progress
 
+SHOWN, RARE = ("loss/g_main", "loss/d_main"), ("swd/mean",)
 FIGURES = {
     "nimg": 1504,
     "kimg": 1.504,
@@ -29,7 +30,7 @@ def watch(monkeypatch, stream, **figures):
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setenv("LINES", "40")
     progress = Progress(1.5, shown=True)
-    progress.start(1000)
+    progress.start(1000, shown=SHOWN, rare=RARE)
     progress.advance(504)
     progress.tick(FIGURES | figures)
     progress.close()
@@ -59,7 +60,7 @@ def test_measures_have_a_line_above_the_bar(monkeypatch):
 @pytest.mark.parametrize("call", [lambda p: p.say("x"), lambda p: p.tick(FIGURES)])
 def test_silence(capsys, call):
     progress = Progress(1.5, shown=False)
-    progress.start(0)
+    progress.start(0, shown=SHOWN, rare=RARE)
     progress.advance(8)
     call(progress)
     progress.close()

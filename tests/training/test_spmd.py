@@ -97,7 +97,7 @@ class TestMesh:
 
 
 def step(state, batch, key):
-    """A step as ``gan_steps`` writes them: local loss, averaged gradient."""
+    """A step as the trainers write them: local loss, averaged gradient."""
 
     def loss(w):
         return jnp.mean(jnp.square(batch["x"] * w))

@@ -15,8 +15,8 @@ from stylegan_jax.checkpoints.model_file import sha256_of
 from stylegan_jax.checkpoints.stylegan2_discriminator import StyleGAN2Discriminator
 from stylegan_jax.checkpoints.stylegan2_generator import StyleGAN2Generator
 from stylegan_jax.errors import UsageError, UserError
-from stylegan_jax.training.freeze import Freeze
-from stylegan_jax.training.state import GanState
+from stylegan_jax.training.stylegan2.freeze import Freeze
+from stylegan_jax.training.stylegan2.state import GanState
 
 # Fields of the networks that a configuration keeps for itself: how they are computed
 # and how their batches are grouped, not what they are.

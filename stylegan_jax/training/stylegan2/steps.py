@@ -20,13 +20,18 @@ from stylegan_jax.losses.correspondence import cross_domain_correspondence
 from stylegan_jax.models.stylegan2 import Discriminator, Generator
 from stylegan_jax.models.stylegan2.synthesis import SynthesisLayer
 from stylegan_jax.training import optim, rngs, spmd
-from stylegan_jax.training.augmentation import Augmentation
-from stylegan_jax.training.freeze import Freeze
 from stylegan_jax.training.rngs import Draw, Stream
-from stylegan_jax.training.state import GanState
+from stylegan_jax.training.run import Batch, Metrics, Phase
+from stylegan_jax.training.stylegan2.augmentation import Augmentation
+from stylegan_jax.training.stylegan2.freeze import Freeze
+from stylegan_jax.training.stylegan2.state import GanState
+from stylegan_jax.training.updates import (
+    accumulate,
+    average_decay,
+    move_average,
+    to_model_range,
+)
 
-Batch = dict[str, jax.Array]
-Metrics = dict[str, jax.Array]
 Step = Callable[[GanState, Batch, jax.Array], tuple[GanState, Metrics]]
 
 
@@ -76,21 +81,6 @@ class GanHyper:
     correspondence_group: int = 4
 
 
-@dataclasses.dataclass(frozen=True)
-class Phase:
-    """One kind of update.
-
-    Attributes:
-        name: g_main, g_reg, d_main or d_reg.
-        interval: runs at the steps that are multiples of it.
-        step: the update.
-    """
-
-    name: str
-    interval: int
-    step: Step
-
-
 def optimisers(
     hyper: GanHyper,
 ) -> tuple[optax.GradientTransformation, optax.GradientTransformation]:
@@ -114,11 +104,6 @@ def make_phases(g: Generator, d: Discriminator, hyper: GanHyper) -> list[Phase]:
         step = _update("d", losses.d_reg, d_opt, losses)
         phases.append(Phase("d_reg", hyper.d_reg_interval, step))
     return phases
-
-
-def to_model_range(images: jax.Array) -> jax.Array:
-    """uint8 to float32 in [-1, 1]."""
-    return images.astype(jnp.float32) / 127.5 - 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -298,8 +283,9 @@ def _update(
         # Every tree that meets local data is made varying, see ``spmd``.
         local_state = spmd.varying(state)
         params = getattr(local_state, f"{network}_params")
-        gradients, aux = _accumulate(
-            jax.grad(loss, has_aux=True), params, local_state, batch, key, hyper
+        gradient = jax.grad(loss, has_aux=True)
+        gradients, aux = accumulate(
+            gradient, params, local_state, batch, key, hyper.accumulate
         )
         gradients, aux = spmd.mean((gradients, aux))
         gradients, bad = optim.replace_nonfinite(gradients)
@@ -314,28 +300,6 @@ def _update(
         return state.replace(**changes), metrics
 
     return step
-
-
-def _accumulate(gradient, params, state, batch, key, hyper: GanHyper):
-    """Mean gradient and aux over the accumulation steps of this device."""
-    parts = hyper.accumulate
-    if parts == 1:
-        return gradient(params, state, batch, key)
-
-    def split(x):
-        return x.reshape(parts, x.shape[0] // parts, *x.shape[1:])
-
-    def add(total, part):
-        return jax.tree.map(jnp.add, total, gradient(params, state, part, key)), None
-
-    stacked = {name: split(value) for name, value in batch.items()}
-    first = {name: value[0] for name, value in stacked.items()}
-    shapes = jax.eval_shape(gradient, params, state, first, key)
-    # From zeros, not from the first part's gradient: that would be a second copy of the
-    # program, whose memory adds to the loop's where the compiler runs both at once.
-    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
-    total, _ = jax.lax.scan(add, spmd.varying(zeros), stacked)
-    return jax.tree.map(lambda x: x / parts, total)
 
 
 def _running_means(state: GanState, aux: Any, hyper: GanHyper) -> dict[str, Any]:
@@ -356,21 +320,10 @@ def _running_means(state: GanState, aux: Any, hyper: GanHyper) -> dict[str, Any]
 
 
 def end_step(state: GanState, hyper: GanHyper) -> GanState:
-    """Moves the averaged generator and the counters.
-
-    The half-life is ``ema_kimg``, but at most ``ema_rampup`` of the images seen, so
-    that the average forgets the first images quickly.
-    """
-    half_life = jnp.asarray(hyper.ema_kimg * 1000.0, jnp.float32)
-    if hyper.ema_rampup is not None:
-        seen = state.nimg.astype(jnp.float32)
-        half_life = jnp.minimum(half_life, seen * hyper.ema_rampup)
-    beta = 0.5 ** (hyper.batch / jnp.maximum(half_life, 1e-8))
-    ema = jax.tree.map(
-        lambda old, new: new + beta * (old - new), state.ema_params, state.g_params
-    )
+    """Moves the averaged generator and the counters."""
+    decay = average_decay(hyper.batch, state.nimg, hyper.ema_kimg, hyper.ema_rampup)
     return state.replace(
-        ema_params=ema,
+        ema_params=move_average(state.ema_params, state.g_params, decay),
         step=state.step + 1,
         nimg=state.nimg + hyper.batch,
         augment=hyper.augmentation.adapt(state.augment, hyper.batch),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from stylegan_jax.errors import UsageError
 from stylegan_jax.training import spmd
 from stylegan_jax.training.experiment import load_config
-from stylegan_jax.training.presets import base_grid, check, resolve
+from stylegan_jax.training.stylegan2.presets import base_grid, check, resolve
 
 # kimg, batch, mbstd, fmaps, lr, gamma, ema kimg, ema ramp, mapping layers; and the
 # number of GPUs and the resolution that the preset was published for.

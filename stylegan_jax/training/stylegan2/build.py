@@ -2,87 +2,146 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh
+from clu import parameter_overview
 from ml_collections import ConfigDict
 
-from stylegan_jax.data import check, toy
 from stylegan_jax.data.augment.color import check_channels
-from stylegan_jax.data.mixture import Weighted, hold_out, open_mixture
-from stylegan_jax.errors import UsageError, UserError
+from stylegan_jax.data.mixture import hold_out
+from stylegan_jax.errors import UsageError
 from stylegan_jax.models.stylegan2 import Discriminator, Generator
-from stylegan_jax.training import presets, spmd
-from stylegan_jax.training.augmentation import Augmentation, make_augmentation
-from stylegan_jax.training.finetune import OWN_FIELDS, Parent, open_parent
-from stylegan_jax.training.freeze import Freeze
-from stylegan_jax.training.gan_steps import GanHyper, Phase, make_phases
+from stylegan_jax.training import spmd
+from stylegan_jax.training.pictures import (
+    accumulation,
+    check_enough,
+    open_data,
+    parse_resolution,
+)
+from stylegan_jax.training.run import Observer, Phase, Run
+from stylegan_jax.training.stylegan2 import presets
+from stylegan_jax.training.stylegan2.augmentation import Augmentation, make_augmentation
+from stylegan_jax.training.stylegan2.finetune import OWN_FIELDS, Parent, open_parent
+from stylegan_jax.training.stylegan2.freeze import Freeze
+from stylegan_jax.training.stylegan2.state import GanState, init_state
+from stylegan_jax.training.stylegan2.steps import (
+    GanHyper,
+    end_step,
+    make_phases,
+    optimisers,
+)
 
-# What XLA may do with float32 operands of matrix products.
-_MATMUL = {
-    "float32": "float32",
-    "tf32": "tensorfloat32",
-    "bfloat16": "tensorfloat32",
-    "float16": "tensorfloat32",
-}
 
-
-@dataclasses.dataclass(frozen=True)
-class GanRun:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GanRun(Run):
     """The parts of a StyleGAN2 run.
 
     Attributes:
-        config: with every derived number filled in.
-        mesh: the devices.
         g: generator.
         d: discriminator.
         hyper: numbers of the steps.
-        rows: order of a global batch over devices and accumulation steps.
-        data: weighted datasets.
-        held_out: pictures of the same datasets that are not trained on, perhaps none.
         parent: the networks that it starts from; None for fresh ones.
     """
 
-    config: ConfigDict
-    mesh: Mesh
+    SHOWN = ("loss/g_main", "loss/d_main", "augment/p")
+    RARE = ("swd/mean", "watch/nearest", "watch/diversity", "watch/gap")
+    REMEDY = (
+        "a lower train.g_learning_rate and train.d_learning_rate, a higher "
+        "loss.r1_gamma, or train.precision=float32"
+    )
+
     g: Generator
     d: Discriminator
     hyper: GanHyper
-    rows: np.ndarray
-    data: Weighted
-    held_out: Weighted
     parent: Parent | None = None
 
     @property
-    def local_rows(self) -> np.ndarray:
-        """This process's part of ``rows``."""
-        return spmd.local_rows(self.rows, self.mesh)
+    def unit(self) -> int:
+        """Minibatch-std groups and the path length's share are never split."""
+        model, loss = self.config.model, self.config.loss
+        return spmd.layout_unit(model.mbstd_group_size, loss.pl_batch_shrink)
 
     @property
-    def data_identity(self) -> list[list[Any]]:
-        """Fingerprint and weight of every dataset, as a checkpoint keeps them."""
-        return [[dataset.fingerprint, weight] for dataset, weight in self.data]
+    def image_shape(self) -> tuple[int, int, int]:
+        """(H, W, C) of the pictures."""
+        return self.g.image_shape
+
+    @property
+    def judges_snapshots(self) -> bool:
+        """Where copies are watched for, every snapshot is judged."""
+        return self.config.eval.watch
+
+    def with_accumulation(self, accumulate: int) -> GanRun:
+        """The same run with a device's share processed in so many parts."""
+        hyper = dataclasses.replace(self.hyper, accumulate=accumulate)
+        run = dataclasses.replace(self, hyper=hyper)
+        return super(GanRun, run).with_accumulation(accumulate)
 
     def phases(self) -> list[Phase]:
         """The phases of a step."""
         return make_phases(self.g, self.d, self.hyper)
 
-    def matmul_precision(self) -> contextlib.AbstractContextManager:
-        """The context in which the steps are traced."""
-        return jax.default_matmul_precision(_MATMUL[self.config.train.precision])
+    def init(self, key: jax.Array) -> GanState:
+        """Fresh networks and optimisers."""
+        return init_state(
+            self.g,
+            self.d,
+            *optimisers(self.hyper),
+            key,
+            augmentation=self.hyper.augmentation,
+            nimg=int(self.config.init.resume_kimg * 1000),
+            keep_source=self.hyper.correspondence_weight > 0,
+        )
 
-    def with_accumulation(self, accumulate: int) -> GanRun:
-        """The same run with a device's share processed in so many parts."""
-        hyper = dataclasses.replace(self.hyper, accumulate=accumulate)
-        rows = make_rows(self.config, self.mesh.size, accumulate)
-        return dataclasses.replace(self, hyper=hyper, rows=rows)
+    def adopt(self, state: GanState) -> GanState:
+        """The parent's networks instead of fresh ones."""
+        return self.parent.adopt(state, self.hyper.freeze) if self.parent else state
+
+    def end_step(self, state: GanState) -> GanState:
+        """Moves the averaged generator and the counters."""
+        return end_step(state, self.hyper)
+
+    def batch_shapes(self) -> dict[str, tuple[tuple[int, ...], Any]]:
+        """A picture and its label."""
+        return {
+            "image": (self.d.image_shape, jnp.uint8),
+            "label": ((self.d.c_dim,), jnp.float32),
+        }
+
+    def begun_with(self) -> dict[str, tuple[Any, str]]:
+        """The parent, and whether it is compared with."""
+        weight = self.hyper.correspondence_weight
+        digest = self.parent.provenance["sha256"] if self.parent else None
+        parent = f"init.model={self.config.init.model} (sha256 {str(digest)[:12]})"
+        on = f"loss.correspondence_weight={weight:g}"
+        return {
+            "parent": (digest, parent if digest else "no init.model"),
+            "correspondence": (weight > 0, on),
+        }
+
+    def introduction(self, state: GanState) -> list[str]:
+        """Sizes, the parent's note, and what is frozen."""
+        g = parameter_overview.count_parameters(state.g_params)
+        d = parameter_overview.count_parameters(state.d_params)
+        lines = [f"generator {g / 1e6:.2f} M, discriminator {d / 1e6:.2f} M parameters"]
+        if self.parent and self.parent.note:
+            lines.append(self.parent.note)
+        if frozen := str(self.hyper.freeze):
+            lines.append(f"frozen: {frozen}")
+        return lines
+
+    def observer(self, workdir: Path) -> Observer:
+        """Grids, snapshots, the sliced Wasserstein distance, the overfit watch."""
+        # It looks at runs, so it cannot stand above what a run is.
+        from stylegan_jax.training.stylegan2.observer import GanObserver
+
+        return GanObserver(self, workdir)
 
 
 def build_run(
@@ -104,8 +163,6 @@ def build_run(
         UserError: for unusable data.
         UsageError: for a configuration that cannot be run.
     """
-    if config.trainer != "stylegan2":
-        raise UsageError(f"There is no trainer '{config.trainer}', choose stylegan2.")
     presets.check(config)
     parent = None
     if config.init.model is None and config.init.needed:
@@ -121,9 +178,9 @@ def build_run(
     height, width, channels = pictures[0][0].image_shape
     mesh = spmd.make_mesh(devices)
     config = presets.resolve(config, height, width, mesh.size)
-    _check_enough(pictures, config.train.batch)
+    check_enough(pictures, config.train.batch)
     data, held_out = hold_out(pictures, config.data.held_out)
-    _check_enough(data, config.train.batch)
+    check_enough(data, config.train.batch)
     augmentation = augmentation_of(config)
     if augmentation.mode in ("ada", "fixed"):
         check_channels(augmentation.spec, channels)
@@ -140,6 +197,7 @@ def build_run(
         d=d,
         hyper=hyper,
         rows=make_rows(config, mesh.size, accumulate),
+        accumulate=accumulate,
         data=data,
         held_out=held_out,
         parent=parent,
@@ -163,89 +221,6 @@ def _settle(config: ConfigDict, parent: Parent) -> None:
         )
     config.data.channels = channels
     parent.fill(config)
-
-
-def _check_enough(data: Weighted, batch: int) -> None:
-    """Refuses fewer pictures than a batch now, not after minutes of compiling."""
-    pictures = sum(d.num_images for d, _ in data)
-    if pictures < batch:
-        names = " and ".join(d.name for d, _ in data)
-        raise UserError(check.too_few(names, pictures, batch) + ".")
-
-
-def open_data(config: ConfigDict, workdir: Path, *, progress: bool) -> Weighted:
-    """Opens the training pictures; a smoke run without a path draws toy faces."""
-    section = config.data
-    path = section.path
-    if path is None:
-        if section.resolution is None or config.train.total_kimg > 2:
-            raise UsageError(
-                "There are no pictures to train on: say where they are with "
-                "--config.data.path=FOLDER."
-            )
-        path = _toy_faces(workdir / "data" / "toy", toy_side(section.resolution))
-    return open_mixture(
-        parse_path(path),
-        resolution=parse_resolution(section.resolution),
-        mirror=section.mirror,
-        use_labels=section.labels,
-        channels=section.channels,
-        cache_dir=workdir / "data",
-        skip_broken=section.skip_broken,
-        progress=progress,
-    )
-
-
-def parse_path(value: Any) -> Any:
-    """Reads data.path: text, a path, or a list of them or of pairs with weights."""
-    if isinstance(value, int | float):
-        return str(value)  # a folder called 2024
-    items = value if isinstance(value, list | tuple) else [value]
-    for item in items:
-        name = item[0] if isinstance(item, list | tuple) and len(item) == 2 else item
-        if not isinstance(name, str | os.PathLike):
-            raise UsageError(
-                f"data.path={value} is not understood: give a folder, or a weighted "
-                "list such as a/:3,b/:1."
-            )
-    return value
-
-
-def toy_side(resolution: Any) -> int:
-    """The side of toy faces, which are square."""
-    parsed = parse_resolution(resolution)
-    if not isinstance(parsed, int):
-        raise UsageError(
-            f"Toy faces are square, got data.resolution={resolution}: give one side, "
-            "or your own pictures with --config.data.path=FOLDER."
-        )
-    return parsed
-
-
-def _toy_faces(folder: Path, size: int) -> Path:
-    folder = folder.with_name(f"{folder.name}{size}")
-    if not folder.is_dir() and jax.process_index() == 0:
-        toy.write_toy(folder, style="photo", num=256, size=size, seed=0)
-    spmd.wait_for_all("toy faces")
-    return folder
-
-
-def parse_resolution(value: Any) -> int | tuple[int, int] | None:
-    """Reads 256, "256", "320x256" (height x width) or a pair."""
-    if value is None:
-        return None
-    parts = value.lower().split("x") if isinstance(value, str) else value
-    parts = [parts] if isinstance(parts, int) else parts
-    try:
-        sides = [int(p) for p in parts]
-    except (TypeError, ValueError):
-        sides = []
-    if len(sides) not in (1, 2) or any(s < 8 for s in sides):
-        raise UsageError(
-            f"data.resolution={value} is not understood: give a side such as 256, or "
-            "height x width such as 320x256, each at least 8."
-        )
-    return sides[0] if len(sides) == 1 else (sides[0], sides[1])
 
 
 def make_networks(
@@ -303,21 +278,6 @@ def inherited(module: Any, config: Mapping[str, Any]) -> Any:
     """A module of a parent's config, computed as ``module`` says."""
     own = {n: getattr(module, n) for n in OWN_FIELDS if n in config}
     return type(module)(**{**config, **own})
-
-
-def accumulation(config: ConfigDict, devices: int) -> int:
-    """Parts that a device's share of the batch is processed in."""
-    value = config.train.batch_per_device
-    if value is None or value == "auto":
-        return 1
-    batch = config.train.batch
-    if type(value) is not int or value < 1 or batch % (devices * value):
-        raise UsageError(
-            f"train.batch_per_device={value} must be a whole number that divides the "
-            f"share of a device, {batch // devices} of {batch} images on {devices} "
-            f"device(s), or 'auto'."
-        )
-    return batch // (devices * value)
 
 
 def make_rows(config: ConfigDict, devices: int, accumulate: int) -> np.ndarray:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 from ml_collections import ConfigDict
 
 from stylegan_jax.errors import UsageError
 from stylegan_jax.models.stylegan2 import discriminator, synthesis
+from stylegan_jax.training.ranges import Ranges
 from stylegan_jax.training.spmd import layout_unit
 
 PRECISIONS = ("float32", "tf32", "bfloat16", "float16")
@@ -131,35 +130,8 @@ def check(config: ConfigDict) -> None:
     Raises:
         UsageError: naming every offender.
     """
-    values = {
-        f"{section}.{key}": value
-        for section, node in config.items()
-        if isinstance(node, ConfigDict)
-        for key, value in node.items()
-    }
-    wrong = [
-        f"{name} must be given"
-        for name, value in values.items()
-        if value is None and name not in _MAY_BE_NONE
-    ]
-    for name, value in values.items():
-        if value is None:
-            continue
-        if isinstance(value, float) and not math.isfinite(value):
-            wrong.append(f"{name}={value} must be finite")
-        elif name in _ABOVE_ZERO and value <= 0:
-            wrong.append(f"{name}={value} must be above 0")
-        elif name in _NOT_NEGATIVE and value < 0:
-            wrong.append(f"{name}={value} must be 0 or more")
-        elif name in _SHARES and not 0 <= value <= 1:
-            wrong.append(f"{name}={value} must be from 0 to 1")
-        elif name in _CHOICES and value not in _CHOICES[name]:
-            choices = ", ".join(_CHOICES[name])
-            wrong.append(f"{name}='{value}' must be one of {choices}")
-    seed = values["train.seed"]
-    if seed is not None and not 0 <= seed < 2**32:
-        wrong.append(f"train.seed={seed} must be from 0 to 2**32 - 1")
-    unknown = [str(m) for m in values["eval.metrics"] or () if m not in METRICS]
+    wrong = RANGES.offenders(config)
+    unknown = [str(m) for m in config.eval.metrics or () if m not in METRICS]
     if unknown:
         wrong.append(
             f"eval.metrics has {', '.join(unknown)}: while training, choose from "
@@ -169,69 +141,70 @@ def check(config: ConfigDict) -> None:
         raise UsageError(f"The configuration is out of range: {'; '.join(wrong)}.")
 
 
-# What is derived from the pictures and the devices, or may be absent.
-_MAY_BE_NONE = {
-    "data.path",
-    "data.resolution",
-    "model.mapping_layers",
-    "model.channel_base",
-    "model.mbstd_group_size",
-    "model.conv_clamp",
-    "train.batch",
-    "train.batch_per_device",
-    "train.g_learning_rate",
-    "train.d_learning_rate",
-    "loss.r1_gamma",
-    "ema.kimg",
-    "ema.rampup",
-    "init.model",
-    "augment.kimg",
-}
-_ABOVE_ZERO = {
-    "train.batch",
-    "train.total_kimg",
-    "train.tick_kimg",
-    "train.max_auto_batch_per_device",
-    "train.g_learning_rate",
-    "train.d_learning_rate",
-    "train.nonfinite_patience",
-    "snapshot.every_kimg",
-    "snapshot.grid",
-    "loss.g_reg_interval",
-    "loss.d_reg_interval",
-    "loss.pl_batch_shrink",
-    "model.z_dim",
-    "model.w_dim",
-    "model.mapping_layers",
-    "model.channel_base",
-    "model.channel_max",
-    "model.mbstd_group_size",
-    "model.conv_clamp",
-    "eval.num",
-}
-_NOT_NEGATIVE = {
-    "loss.r1_gamma",
-    "loss.pl_weight",
-    "loss.correspondence_weight",
-    "ema.kimg",
-    "ema.rampup",
-    "eval.every_kimg",
-    "init.resume_kimg",
-    "freeze.d_layers",
-    "freeze.g_below",
-    "data.workers",
-    "model.mbstd_num_channels",
-    "model.low_precision_blocks",
-    "train.seed",
-}
-_SHARES = {
-    "data.held_out",
-    "loss.style_mixing_prob",
-    "loss.pl_decay",
-    "model.w_avg_beta",
-}
-_CHOICES = {
-    "train.precision": PRECISIONS,
-    "model.g_architecture": synthesis.ARCHITECTURES,
-    "model.d_architecture": discriminator.ARCHITECTURES,
-}
+RANGES = Ranges(
+    may_be_none={
+        "data.path",
+        "data.resolution",
+        "model.mapping_layers",
+        "model.channel_base",
+        "model.mbstd_group_size",
+        "model.conv_clamp",
+        "train.batch",
+        "train.batch_per_device",
+        "train.g_learning_rate",
+        "train.d_learning_rate",
+        "loss.r1_gamma",
+        "ema.kimg",
+        "ema.rampup",
+        "init.model",
+        "augment.kimg",
+    },
+    above_zero={
+        "train.batch",
+        "train.total_kimg",
+        "train.tick_kimg",
+        "train.max_auto_batch_per_device",
+        "train.g_learning_rate",
+        "train.d_learning_rate",
+        "train.nonfinite_patience",
+        "snapshot.every_kimg",
+        "snapshot.grid",
+        "loss.g_reg_interval",
+        "loss.d_reg_interval",
+        "loss.pl_batch_shrink",
+        "model.z_dim",
+        "model.w_dim",
+        "model.mapping_layers",
+        "model.channel_base",
+        "model.channel_max",
+        "model.mbstd_group_size",
+        "model.conv_clamp",
+        "eval.num",
+    },
+    not_negative={
+        "loss.r1_gamma",
+        "loss.pl_weight",
+        "loss.correspondence_weight",
+        "ema.kimg",
+        "ema.rampup",
+        "eval.every_kimg",
+        "init.resume_kimg",
+        "freeze.d_layers",
+        "freeze.g_below",
+        "data.workers",
+        "model.mbstd_num_channels",
+        "model.low_precision_blocks",
+        "train.seed",
+    },
+    shares={
+        "data.held_out",
+        "loss.style_mixing_prob",
+        "loss.pl_decay",
+        "model.w_avg_beta",
+    },
+    choices={
+        "train.precision": PRECISIONS,
+        "model.g_architecture": synthesis.ARCHITECTURES,
+        "model.d_architecture": discriminator.ARCHITECTURES,
+    },
+)

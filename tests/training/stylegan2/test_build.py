@@ -8,9 +8,12 @@ import pytest
 from PIL import Image
 
 from stylegan_jax.errors import UsageError, UserError
-from stylegan_jax.training import build
-from stylegan_jax.training.build import build_run, parse_path, parse_resolution
 from stylegan_jax.training.experiment import load_config
+from stylegan_jax.training.pictures import parse_path, parse_resolution
+from stylegan_jax.training.stylegan2 import build
+from stylegan_jax.training.stylegan2.build import (
+    build_run,
+)
 
 ONE = jax.devices()[:1]
 
@@ -266,8 +269,3 @@ class TestData:
     def test_numbers_are_checked_before_pictures_are_opened(self, tiny, tmp_path):
         config = tiny("data.path=/there/is/nothing", "loss.r1_gamma=-1")
         assert "loss.r1_gamma=-1.0 must be 0 or more" in refusal(config, tmp_path)
-
-    def test_other_trainers(self, tiny, tmp_path):
-        assert refusal(tiny("trainer=stylegan3"), tmp_path) == (
-            "There is no trainer 'stylegan3', choose stylegan2."
-        )

@@ -11,9 +11,15 @@ import pytest
 from jax.sharding import NamedSharding
 
 from stylegan_jax.models.stylegan2 import Discriminator, Generator
-from stylegan_jax.training import gan_steps, spmd
-from stylegan_jax.training.gan_steps import GanHyper, end_step, make_phases, optimisers
-from stylegan_jax.training.state import init_state
+from stylegan_jax.training import spmd
+from stylegan_jax.training.stylegan2 import steps as gan_steps
+from stylegan_jax.training.stylegan2.state import init_state
+from stylegan_jax.training.stylegan2.steps import (
+    GanHyper,
+    end_step,
+    make_phases,
+    optimisers,
+)
 
 BATCH, GROUP, SHRINK = 128, 4, 2
 CLASSES = 3

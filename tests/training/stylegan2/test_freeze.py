@@ -4,7 +4,7 @@ import pytest
 from tiny_models import tiny_discriminator, tiny_generator
 
 from stylegan_jax.checkpoints.model_file import flatten
-from stylegan_jax.training.freeze import Freeze, d_layers
+from stylegan_jax.training.stylegan2.freeze import Freeze, d_layers
 
 
 def zeroed(freeze, network, d):

@@ -9,13 +9,9 @@ import pytest
 
 from stylegan_jax.errors import UsageError
 from stylegan_jax.training import compile as compiling
-from stylegan_jax.training.build import build_run
-from stylegan_jax.training.hooks import (
-    Samples,
-    Snapshots,
-    different_pictures,
-    last_good,
-)
+from stylegan_jax.training.stylegan2.build import build_run
+from stylegan_jax.training.stylegan2.observer import Snapshots, last_good
+from stylegan_jax.training.stylegan2.samples import Samples, different_pictures
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import optax
 
 from stylegan_jax.models.stylegan2 import Discriminator, Generator
-from stylegan_jax.training.augmentation import Augmentation, AugmentState
 from stylegan_jax.training.rngs import Stream, stream_key
+from stylegan_jax.training.stylegan2.augmentation import Augmentation, AugmentState
 from stylegan_jax.types import Params
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from stylegan_jax.data.augment import augment, make_spec
 from stylegan_jax.errors import UsageError
-from stylegan_jax.training.augmentation import Augmentation, make_augmentation
+from stylegan_jax.training.stylegan2.augmentation import Augmentation, make_augmentation
 
 
 def run(augmentation, signs, batch=32, state=None):

@@ -8,16 +8,16 @@ import numpy as np
 
 from stylegan_jax.metrics.memorisation import Memorisation, discriminator_gap
 from stylegan_jax.metrics.swd import SlicedWasserstein
-from stylegan_jax.training.build import GanRun
-from stylegan_jax.training.gan_steps import to_model_range
-from stylegan_jax.training.hooks import (
+from stylegan_jax.training.grids import local
+from stylegan_jax.training.pictures import available
+from stylegan_jax.training.stylegan2.build import GanRun
+from stylegan_jax.training.stylegan2.samples import (
     Samples,
-    available,
     different_pictures,
-    local,
     real_pictures,
 )
-from stylegan_jax.training.state import GanState
+from stylegan_jax.training.stylegan2.state import GanState
+from stylegan_jax.training.updates import to_model_range
 from stylegan_jax.types import Params
 
 # Pictures that the discriminator scores at a time, in whole groups.

@@ -11,10 +11,10 @@ from stylegan_jax.checkpoints.model_file import flatten, read_model
 from stylegan_jax.data import toy
 from stylegan_jax.errors import UsageError, UserError
 from stylegan_jax.training import compile as compiling
-from stylegan_jax.training.build import build_run
 from stylegan_jax.training.experiment import load_config
-from stylegan_jax.training.finetune import open_parent
 from stylegan_jax.training.loop import train
+from stylegan_jax.training.stylegan2.build import build_run
+from stylegan_jax.training.stylegan2.finetune import open_parent
 
 ONE = jax.devices()[:1]
 SHORT = (

@@ -1,0 +1,1 @@
+"""The trainer of pSp: its state, steps, defaults, frozen networks, and validation."""
