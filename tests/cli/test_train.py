@@ -50,6 +50,7 @@ def photos(tmp_path):
     return folder
 
 
+@pytest.mark.slow  # a training run of its own
 def test_from_a_folder_of_jpegs_to_samples(photos, tmp_path, capsys):
     workdir = tmp_path / "run"
     words = ["--config", "stylegan2_auto:smoke", f"--config.data.path={photos}"]

@@ -18,15 +18,10 @@ from stylegan_jax.training.loop import train
 from stylegan_jax.training.psp import presets as psp_presets
 from stylegan_jax.training.stylegan2.presets import resolve
 
-# Most of a smoke run is compiling. The quick tests have the shortest, whose structure
-# no other test trains: an "orig" discriminator, and no path length phase.
-QUICK = "stylegan2_cifar"
+# Most of a smoke run is compiling, half a minute and more: all of them are slow tests.
 GANS = [name for name in config_names() if name.startswith("stylegan2")]
 PSPS = [name for name in config_names() if name.startswith("psp")]
-SMOKES = [
-    name if name == QUICK else pytest.param(name, marks=pytest.mark.slow)
-    for name in GANS
-]
+SMOKES = [pytest.param(name, marks=pytest.mark.slow) for name in GANS]
 
 
 @pytest.fixture(scope="module")

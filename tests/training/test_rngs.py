@@ -81,6 +81,7 @@ def test_numbers_of_a_run_never_change():
         "G_REG": 4,
         "D_MAIN": 5,
         "D_REG": 6,
+        "PSP": 7,
     }
     assert {d.name: int(d) for d in Draw} == {
         "Z": 0,
@@ -90,6 +91,8 @@ def test_numbers_of_a_run_never_change():
         "PATH": 4,
         "AUGMENT_FAKE": 5,
         "AUGMENT_REAL": 6,
+        "MIRROR": 7,
+        "DEGRADE": 8,
     }
     keys = rngs.sample_keys(
         jax.random.key(0), Stream.G_MAIN, jnp.int32(5), jnp.asarray([0, 7])

@@ -81,6 +81,7 @@ def test_goes_on_from_the_parent_with_what_is_frozen_still(parent, comic, tmp_pa
     )
 
 
+@pytest.mark.slow  # a training run of its own
 def test_the_architecture_is_the_parents_and_the_chain_is_kept(parent, comic, tmp_path):
     finetune(parent, comic, tmp_path)
     model = read_model(find_model(tmp_path))
@@ -157,6 +158,7 @@ def test_held_out_pictures_show_the_discriminators_gap(parent, comic, tmp_path, 
     assert ticks[-1]["epochs"] == ticks[-1]["nimg"] / 18
 
 
+@pytest.mark.slow  # a training run of its own
 def test_p_rises_on_a_tiny_set_and_stops_at_its_ceiling(parent, comic, tmp_path):
     """Wired through: scores of the run's own discriminator move the run's own p."""
     words = ("augment.kimg=0.2", "augment.ceiling=0.3", "train.total_kimg=0.512")
