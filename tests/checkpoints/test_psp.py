@@ -137,6 +137,7 @@ def test_other_pictures_are_refused(network, shape, dtype):
         network.encode(np.zeros(shape, dtype))
 
 
+@pytest.mark.slow  # programs of its own
 def test_the_number_of_passes_can_be_chosen(x):
     module, variables = tiny_psp(encoder_type=INTO_W, iterations=2)
     restyle = PSPNetwork(module, variables)

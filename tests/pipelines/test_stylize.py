@@ -339,6 +339,7 @@ def test_grey_is_scaled_as_the_model_was_trained(converted):
     )  # pictures are scaled in the original program too
 
 
+@pytest.mark.slow  # programs of its own
 def test_several_passes(tmp_path, root):
     file = save_psp(tmp_path / "re.safetensors", iterations=2)
     model = load(file)

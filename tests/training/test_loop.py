@@ -143,6 +143,7 @@ def test_other_networks_cannot_go_on(whole, tiny):
         run(tiny("model.channel_max=4"), whole[1])
 
 
+@pytest.mark.slow  # a training run of its own
 def test_says_what_changed(tiny, tmp_path, capfd):
     run(tiny("train.total_kimg=0.016"), tmp_path)
     more = tiny("loss.r1_gamma=2", "train.total_kimg=0.024")
@@ -152,6 +153,7 @@ def test_says_what_changed(tiny, tmp_path, capfd):
     assert "going on at 0.02 kimg" in shown
 
 
+@pytest.mark.slow  # a training run of its own
 def test_numbers_that_stay_broken_stop_the_run(tiny, tmp_path):
     # A rate of 1e30 breaks every weight in the first step.
     words = ["train.g_learning_rate=1e30", "train.d_learning_rate=1e30"]
@@ -161,6 +163,7 @@ def test_numbers_that_stay_broken_stop_the_run(tiny, tmp_path):
     assert not (tmp_path / "models").exists()
 
 
+@pytest.mark.slow  # a training run of its own
 def test_measures_and_keeps_the_best(tiny, tmp_path):
     config = tiny("eval.every_kimg=0.032", "eval.num=16")
     run(config, tmp_path)

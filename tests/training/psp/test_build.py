@@ -107,6 +107,7 @@ def test_a_body_of_another_shape(tiny, tmp_path):
     assert "mode=ir, width=2" in refusal(tiny(f"init.backbone={path}"), tmp_path)
 
 
+@pytest.mark.slow  # draws a whole model
 def test_a_body_that_fits_is_taken(tiny, tmp_path):
     path = body(tmp_path / "body.safetensors", width=2)
     config = tiny(f"init.backbone={path}")

@@ -115,6 +115,7 @@ def test_without_a_parent_it_is_refused(comic, tmp_path):
         train(config, tmp_path, devices=ONE, show_progress=False)
 
 
+@pytest.mark.slow  # a training run of its own
 def test_a_lone_generator_needs_a_word(parent, comic, tmp_path):
     alone = find_model(parent)
     with pytest.raises(UsageError, match="generator alone.*fresh_d=true"):
@@ -132,6 +133,7 @@ def test_other_sizes_and_models_are_refused(parent, comic, tmp_path):
         finetune(find_model(parent, part="d"), comic, tmp_path)
 
 
+@pytest.mark.slow  # a training run of its own
 def test_snapshots_are_watched_and_light(parent, comic, tmp_path):
     words = ("eval.every_kimg=0.016", "eval.num=16", "train.total_kimg=1.008")
     words += ("snapshot.every_kimg=1.0",)
@@ -144,6 +146,7 @@ def test_snapshots_are_watched_and_light(parent, comic, tmp_path):
     assert names == {"g_ema", "g", "d"}  # the last one has all
 
 
+@pytest.mark.slow  # a training run of its own
 def test_held_out_pictures_show_the_discriminators_gap(parent, comic, tmp_path, capsys):
     words = ("eval.every_kimg=0.016", "eval.num=16", "data.held_out=0.25")
     config = [f"--config.data.path={comic}", f"--config.init.model={parent}", *SHORT]
@@ -212,6 +215,7 @@ def test_freezing_what_is_not_there_is_refused(parent, comic, tmp_path):
     assert "freeze.g_below=5 must be 0 or one of 4, 8, 16" in str(caught.value)
 
 
+@pytest.mark.slow  # a training run of its own
 def test_pictures_that_count_as_seen(parent, comic, tmp_path):
     with pytest.raises(UsageError, match="larger --config.train.total_kimg"):
         finetune(parent, comic, tmp_path / "a", "init.resume_kimg=5")
