@@ -31,9 +31,10 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any, Self, TextIO
+from typing import Any, Self
 
 from stylegan_jax.checkpoints.atomic import write_text
+from stylegan_jax.checkpoints.journal import Journal, no_room, read_journal
 from stylegan_jax.errors import UserError
 from stylegan_jax.faces.landmarks import read_json
 from stylegan_jax.faces.names import is_inside
@@ -60,7 +61,7 @@ class Records:
     ):
         self._folder = Path(folder)
         self._settings = settings
-        self._journal: TextIO | None = None
+        self._journal = Journal(self._folder / JOURNAL, {"settings": self._settings})
         self._entries = self._read(overwrite)
 
     def done(self, name: str, stamp: str) -> bool:
@@ -75,38 +76,24 @@ class Records:
 
     def __enter__(self) -> Self:
         """Opens the journal."""
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            path = self._folder / JOURNAL
-            fresh = not path.exists()
-            self._journal = open(path, "a", encoding="utf-8")
-            # A line that a killed run left half-written must not swallow the next.
-            first = "" if not fresh else json.dumps({"settings": self._settings})
-            self._journal.write(f"{first}\n")
-            self._journal.flush()
-        except OSError as error:
-            raise self._no_room(error) from error
+        self._journal.__enter__()
         return self
 
     def __exit__(self, *unused: object) -> None:
         """Closes the journal; it stays until `close`."""
-        if self._journal is not None:
-            self._journal.close()
-            self._journal = None
+        self._journal.__exit__(*unused)
 
     def add(self, name: str, entry: dict[str, Any]) -> None:
         """Keeps the entry of one photo."""
-        assert self._journal is not None  # within the context only
         old = self._entries.get(name)
         self._entries[name] = entry
         try:
             if old is not None:
                 kept = {face["output"] for face in entry["faces"]}
                 _remove(self._folder, set(_outputs(old)) - kept)
-            self._journal.write(json.dumps([name, entry]) + "\n")
-            self._journal.flush()
+            self._journal.add(name, entry)
         except OSError as error:
-            raise self._no_room(error) from error
+            raise no_room(self._folder, error) from error
 
     def close(self, names: list[str]) -> dict[str, dict[str, Any]]:
         """Writes ``align.json`` and takes the journal away.
@@ -159,12 +146,6 @@ class Records:
             )
         return entries
 
-    def _no_room(self, error: OSError) -> UserError:
-        reason = error.strerror or str(error)
-        return UserError(
-            f"cannot write {self._folder}: {reason}; choose another place or make room."
-        )
-
 
 def read_entries(
     folder: str | os.PathLike,
@@ -189,17 +170,7 @@ def read_entries(
             )
         settings, entries = document["settings"], dict(document["pictures"])
     journal = Path(folder) / JOURNAL
-    try:
-        lines = journal.read_text(encoding="utf-8", errors="replace").splitlines()
-    except FileNotFoundError:
-        lines = []
-    except OSError as error:
-        raise UserError(f"{journal} cannot be read ({error.strerror}).") from error
-    for line in lines:
-        try:
-            item = json.loads(line)
-        except ValueError:
-            continue  # the line at which a run was killed
+    for item in read_journal(journal):
         if isinstance(item, dict) and isinstance(item.get("settings"), dict):
             settings = settings or item["settings"]
         elif isinstance(item, list) and len(item) == 2 and _is_entry(item[1]):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ from ml_collections import ConfigDict
 from PIL import Image
 from tqdm import tqdm
 
-from stylegan_jax.checkpoints.atomic import write_text
 from stylegan_jax.checkpoints.contact_sheet import Row, Section, draw_sheet
 from stylegan_jax.checkpoints.load import find_model
 from stylegan_jax.checkpoints.model_file import sha256_of
@@ -23,8 +21,7 @@ from stylegan_jax.pipelines.demo_stages import (
     COUPLES,
     Places,
     Say,
-    is_begun,
-    read_record,
+    begin_from,
 )
 from stylegan_jax.pipelines.stylize import Options, stylize
 from stylegan_jax.pipelines.stylize_records import read_entries
@@ -55,21 +52,12 @@ def train_encoder(
     Raises:
         UserError: what is there was trained with another blend or other pairs.
     """
-    record = places.psp / "made_from.json"
     made_from = {
         "blend": sha256_of(places.blend),
         "pairs": open_training_pairs(places.pairs, progress=False).fingerprint,
     }
-    if is_begun(places.psp):
-        if read_record(record) != made_from:
-            raise UserError(
-                f"{places.psp} was not trained with the blend and the pairs in "
-                f"{places.workdir}: delete it to do that anew, or choose another "
-                "--workdir."
-            )
-    else:
-        places.psp.mkdir(exist_ok=True)
-        write_text(record, json.dumps(made_from, indent=1) + "\n")
+    how = f"trained with the blend and the pairs in {places.workdir}"
+    begin_from(places.psp, made_from, how)
     config.init.decoder = str(places.blend)
     config.data.path = str(places.pairs)
     say("training an encoder on them (pSp)")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -182,20 +182,12 @@ def fine_tune(places: Places, config: ConfigDict, *, say: Say, shown: bool) -> O
     Raises:
         UserError: what is there was fine-tuned from other networks.
     """
-    record = places.style / "made_from.json"
     networks = {
         part: sha256_of(file) for part, file in find_parts(places.workdir).items()
     }
-    if is_begun(places.style):
-        if read_record(record) != networks:
-            raise UserError(
-                f"{places.style} was not fine-tuned from the best snapshot in "
-                f"{places.workdir}: delete it to do that anew, or choose another "
-                "--workdir."
-            )
-    else:
-        places.style.mkdir(exist_ok=True)
-        write_text(record, json.dumps(networks, indent=1) + "\n")
+    begin_from(
+        places.style, networks, f"fine-tuned from the best snapshot in {places.workdir}"
+    )
     config.init.model = str(places.workdir)
     config.data.path = str(places.comic)
     say("fine-tuning it on the comics")
@@ -209,8 +201,29 @@ def is_begun(folder: Path) -> bool:
     )
 
 
-def read_record(record: Path) -> Any:
-    """What a stage noted that it was made from; None where there is no such note."""
+def begin_from(run: Path, made_from: Mapping[str, str], how: str) -> None:
+    """Notes what a training run is made from, or checks that it is that.
+
+    Args:
+        run: the run's folder; made if absent.
+        made_from: hashes, by name.
+        how: such as "fine-tuned from …", for the refusal.
+
+    Raises:
+        UserError: the run was made from something else.
+    """
+    record = run / "made_from.json"
+    if not is_begun(run):
+        run.mkdir(exist_ok=True)
+        write_text(record, json.dumps(made_from, indent=1) + "\n")
+    elif _read(record) != made_from:
+        raise UserError(
+            f"{run} was not {how}: delete it to do that anew, or choose another "
+            "--workdir."
+        )
+
+
+def _read(record: Path) -> Any:
     try:
         return json.loads(record.read_text(encoding="utf-8"))
     except (OSError, ValueError):

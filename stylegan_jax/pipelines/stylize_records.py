@@ -23,11 +23,12 @@ import os
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self, TextIO
+from typing import Any, Self
 
 import numpy as np
 
 from stylegan_jax.checkpoints.atomic import replacing, write_text
+from stylegan_jax.checkpoints.journal import Journal, no_room, read_journal
 from stylegan_jax.errors import UserError
 from stylegan_jax.faces.names import is_inside
 
@@ -59,7 +60,7 @@ class Records:
         self._folder = Path(folder)
         # As JSON has them: tuples become lists.
         self._begun = json.loads(json.dumps(begun))
-        self._journal: TextIO | None = None
+        self._journal = Journal(self._folder / JOURNAL, self._begun)
         self._entries = self._read(overwrite)
 
     def done(self, name: str, stamp: str) -> bool:
@@ -73,36 +74,23 @@ class Records:
 
     def __enter__(self) -> Self:
         """Opens the journal."""
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            path = self._folder / JOURNAL
-            first = "" if path.exists() else json.dumps(self._begun)
-            self._journal = open(path, "a", encoding="utf-8")
-            # A line that a killed run left half-written must not swallow the next.
-            self._journal.write(f"{first}\n")
-            self._journal.flush()
-        except OSError as error:
-            raise self._no_room(error) from error
+        self._journal.__enter__()
         return self
 
     def __exit__(self, *unused: object) -> None:
         """Closes the journal; it stays until `close`."""
-        if self._journal is not None:
-            self._journal.close()
-            self._journal = None
+        self._journal.__exit__(*unused)
 
     def add(self, name: str, entry: Mapping[str, Any]) -> None:
         """Keeps the entry of one picture."""
-        assert self._journal is not None  # within the context only
         old = self._entries.get(name, {})
         self._entries[name] = dict(entry)
         try:
             for file in {*old.get("outputs", ())} - {*entry.get("outputs", ())}:
                 (self._folder / file).unlink(missing_ok=True)
-            self._journal.write(json.dumps([name, entry]) + "\n")
-            self._journal.flush()
+            self._journal.add(name, entry)
         except OSError as error:
-            raise self._no_room(error) from error
+            raise no_room(self._folder, error) from error
 
     def close(self, names: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Writes ``stylize.json`` and takes the journal away.
@@ -145,12 +133,6 @@ class Records:
                 "destination, or do it anew with --overwrite."
             )
         return entries
-
-    def _no_room(self, error: OSError) -> UserError:
-        return UserError(
-            f"cannot write {self._folder}: {error.strerror or error}; choose another "
-            "place or make room."
-        )
 
 
 class Latents:
@@ -256,17 +238,7 @@ def read_entries(
             )
         begun = {name: document[name] for name in ("model", "settings")}
         entries = dict(document["pictures"])
-    try:
-        lines = journal.read_text(encoding="utf-8", errors="replace").splitlines()
-    except FileNotFoundError:
-        lines = []
-    except OSError as error:
-        raise UserError(f"{journal} cannot be read ({error.strerror}).") from error
-    for line in lines:
-        try:
-            item = json.loads(line)
-        except ValueError:
-            continue  # the line at which a run was killed
+    for item in read_journal(journal):
         if _is_begun(item):
             begun = begun or item
         elif isinstance(item, list) and len(item) == 2 and _is_entry(item[1]):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ def open_data(config: ConfigDict, workdir: Path, *, progress: bool) -> Weighted:
     section = config.data
     path = section.path
     if path is None:
-        path = toy_set(config, workdir, "toy", _toy_faces)
+        path = _toy_faces(config, workdir)
     return open_mixture(
         parse_path(path),
         resolution=parse_resolution(section.resolution),
@@ -34,16 +33,8 @@ def open_data(config: ConfigDict, workdir: Path, *, progress: bool) -> Weighted:
     )
 
 
-def toy_set(
-    config: ConfigDict, workdir: Path, name: str, draw: Callable[[Path, int], None]
-) -> Path:
-    """The toy pictures of a smoke run, drawn where they are not there yet.
-
-    Args:
-        config: of a run without data.path.
-        workdir: the run's folder.
-        name: of the set.
-        draw: writes a set of pictures of a given side to a folder.
+def _toy_faces(config: ConfigDict, workdir: Path) -> Path:
+    """The toy faces of a smoke run, drawn where they are not there yet.
 
     Raises:
         UsageError: this is no smoke run, so pictures are missing.
@@ -54,15 +45,11 @@ def toy_set(
             "--config.data.path=FOLDER."
         )
     side = toy_side(config.data.resolution)
-    folder = workdir / "data" / f"{name}{side}"
+    folder = workdir / "data" / f"toy{side}"
     if not folder.is_dir() and jax.process_index() == 0:
-        draw(folder, side)
+        toy.write_toy(folder, style="photo", num=256, size=side, seed=0)
     spmd.wait_for_all("toy faces")
     return folder
-
-
-def _toy_faces(folder: Path, size: int) -> None:
-    toy.write_toy(folder, style="photo", num=256, size=size, seed=0)
 
 
 def check_enough(pictures: Weighted, batch: int) -> None:

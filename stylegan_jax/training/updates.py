@@ -1,4 +1,7 @@
-"""What the steps of all trainers share: accumulation, averages, the pictures' range."""
+"""What the steps of all trainers share: accumulation, averages, the pictures' range.
+
+And how weights from a file take a fresh state's place.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from stylegan_jax.training import spmd
 
@@ -14,6 +18,15 @@ from stylegan_jax.training import spmd
 def to_model_range(images: jax.Array) -> jax.Array:
     """uint8 to float32 in [-1, 1]."""
     return images.astype(jnp.float32) / 127.5 - 1.0
+
+
+def placed(tree: Any, like: Any) -> Any:
+    """Arrays of ``tree`` with the types and on the devices of those in ``like``."""
+    return jax.tree.map(
+        lambda new, old: jax.device_put(np.asarray(new, old.dtype), old.sharding),
+        tree,
+        like,
+    )
 
 
 def accumulate(

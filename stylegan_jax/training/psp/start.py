@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
@@ -23,6 +22,7 @@ from stylegan_jax.errors import UsageError, UserError
 from stylegan_jax.models.psp import PSP
 from stylegan_jax.training.psp.presets import MODEL_OF_PSP
 from stylegan_jax.training.psp.state import DECODER, ENCODER, EncoderState
+from stylegan_jax.training.updates import placed
 
 # Latents that a missing mean is estimated from, and their seed.
 MEAN_OF, MEAN_SEED = 100_000, 0
@@ -118,15 +118,6 @@ def _synced(state: EncoderState, trained: Any) -> Any:
     if not hasattr(state.opt, "slow"):
         return state.opt
     return state.opt._replace(slow=placed(trained, state.opt.slow))
-
-
-def placed(values: Any, like: Any) -> Any:
-    """Values where, and as what, the leaves of a tree of the same shape lie."""
-    return jax.tree.map(
-        lambda old, new: jax.device_put(jnp.asarray(new, old.dtype), old.sharding),
-        like,
-        jax.tree.map(np.asarray, values),
-    )
 
 
 def _with_body(own: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:

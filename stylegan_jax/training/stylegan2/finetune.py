@@ -6,8 +6,6 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-import jax
-import numpy as np
 from ml_collections import ConfigDict
 
 from stylegan_jax.checkpoints.load import find_model, find_parts, load, moment_of
@@ -17,6 +15,7 @@ from stylegan_jax.checkpoints.stylegan2_generator import StyleGAN2Generator
 from stylegan_jax.errors import UsageError, UserError
 from stylegan_jax.training.stylegan2.freeze import Freeze
 from stylegan_jax.training.stylegan2.state import GanState
+from stylegan_jax.training.updates import placed
 
 # Fields of the networks that a configuration keeps for itself: how they are computed
 # and how their batches are grouped, not what they are.
@@ -89,15 +88,6 @@ class Parent:
         if self.d is not None:
             changes["d_params"] = placed(self.d.params, state.d_params)
         return state.replace(**changes)
-
-
-def placed(tree: Any, like: Any) -> Any:
-    """Arrays of ``tree`` with the types and on the devices of those in ``like``."""
-    return jax.tree.map(
-        lambda new, old: jax.device_put(np.asarray(new, old.dtype), old.sharding),
-        tree,
-        like,
-    )
 
 
 def open_parent(path: str | Path, *, fresh_d: bool) -> Parent:
