@@ -40,6 +40,8 @@ REQUIRES = [
     "grain>=0.2.18,<0.4",
     "safetensors>=0.5.0,<0.10",
     "click>=8.2,<9",
+    # jax.export writes StableHLO through it.
+    "flatbuffers>=24.3.25,<27",
     "numpy>=2.1,<3",
     "scipy>=1.15,<2",
     "tqdm>=4.66.3,<5",
@@ -61,10 +63,15 @@ EXTRAS = {
     "video": ["av>=18.1,<19"],
     # rosinality's datasets.
     "lmdb": ["lmdb>=3.0,<4"],
+    # Writing ONNX, and running it to check what was written.
+    "onnx": ["onnx>=1.23,<2", "onnxruntime>=1.31,<2"],
     "dev": [
         "build>=1.2,<2",
         "hypothesis>=6.100,<7",
         "mypy>=2.4,<3",
+        # As in the extra onnx: its tests are quick.
+        "onnx>=1.23,<2",
+        "onnxruntime>=1.31,<2",
         "pytest>=9.0,<10",
         "pytest-timeout>=2.4,<3",
         "pytest-xdist>=3.8,<4",

@@ -8,6 +8,8 @@ None means that the value is derived from the pairs, the decoder and the devices
 from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
 
+from stylegan_jax.configs import _argument
+
 
 def get_config(arg: str = "") -> ConfigDict:
     """Returns the defaults; ``arg`` is "" or "smoke"."""
@@ -100,15 +102,8 @@ def _how(config: ConfigDict) -> None:
 
 
 def apply(config: ConfigDict, arg: str) -> None:
-    """Applies a configuration's argument: "" or "smoke".
-
-    Raises:
-        ValueError: for any other argument.
-    """
-    if arg == "smoke":
-        shrink(config)
-    elif arg:
-        raise ValueError(f"unknown argument '{arg}', choose 'smoke' or nothing")
+    """Applies a configuration's argument: "" or "smoke"; raises for any other."""
+    _argument.apply(config, arg, shrink)
 
 
 def shrink(config: ConfigDict) -> None:

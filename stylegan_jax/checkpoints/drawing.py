@@ -1,16 +1,15 @@
-"""The functions that draw StyleGAN2's pictures, pure and ready to be compiled."""
+"""The functions that draw generators' pictures, pure and ready to be compiled."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
-
-from stylegan_jax.models.stylegan2 import Generator
 
 # Streams of random numbers under a picture's seed.
 Z_STREAM, NOISE_STREAM = 0, 1
@@ -20,7 +19,7 @@ AXIS = "data"
 
 
 def map_latents(
-    module: Generator,
+    module: nn.Module,
     cutoff: int | None,
     variables: Any,
     z: jax.Array,
@@ -40,7 +39,7 @@ def map_latents(
 
 
 def synthesise(
-    module: Generator,
+    module: nn.Module,
     noise_mode: str,
     variables: Any,
     w_plus: jax.Array,
@@ -78,7 +77,7 @@ def draw_z(z_dim: int, seeds: jax.Array) -> jax.Array:
 
 
 def compile_tiles(
-    module: Generator, mesh: Mesh, cutoff: int | None, noise_mode: str
+    module: nn.Module, mesh: Mesh, cutoff: int | None, noise_mode: str
 ) -> Callable[..., jax.Array]:
     """The program that draws one tile on each device of a mesh."""
 

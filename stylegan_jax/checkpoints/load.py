@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from stylegan_jax.checkpoints.attributes import AttributeNetwork
 from stylegan_jax.checkpoints.facespace import FaceSpaceEncoder
 from stylegan_jax.checkpoints.features import (
     AlexNetFeatures,
@@ -16,8 +17,10 @@ from stylegan_jax.checkpoints.features import (
     ResNetFeatures,
     VGGFeatures,
 )
+from stylegan_jax.checkpoints.generator import GeneratorNetwork
 from stylegan_jax.checkpoints.irse import IRSEFeatures
 from stylegan_jax.checkpoints.mobilefacenet import MobileFaceNetFeatures
+from stylegan_jax.checkpoints.mobilestylegan import MobileStyleGANGenerator
 from stylegan_jax.checkpoints.model_file import ModelFile, read_model
 from stylegan_jax.checkpoints.network import Network
 from stylegan_jax.checkpoints.pix2pixhd import (
@@ -36,10 +39,10 @@ from stylegan_jax.checkpoints.stylegan2_generator import StyleGAN2Generator
 from stylegan_jax.errors import UserError
 
 # The parts that a run, or a folder that convert wrote, may have a file of.
-PARTS = ("g_ema", "g", "d", "psp", "encoder", "decoder", "e", "net")
+PARTS = ("g_ema", "g", "d", "psp", "encoder", "decoder", "e", "net", "attributes")
 
 # Those that one would use where none is named, the first that there is.
-USED = ("g_ema", "psp", "net")
+USED = ("g_ema", "psp", "net", "attributes")
 
 # The one place that says which class a family of model files is. The names are those
 # of `model_file.FAMILIES`.
@@ -48,6 +51,7 @@ FAMILIES: Mapping[str, type[Network]] = {
     "stylegan2.discriminator": StyleGAN2Discriminator,
     "stylegan1.generator": StyleGAN1Generator,
     "stylegan1.discriminator": StyleGAN1Discriminator,
+    "mobilestylegan": MobileStyleGANGenerator,
     "facespace.encoder": FaceSpaceEncoder,
     "psp": PSPNetwork,
     "psp.encoder": PSPEncoder,
@@ -62,6 +66,7 @@ FAMILIES: Mapping[str, type[Network]] = {
     "features.irse": IRSEFeatures,
     "features.mobilefacenet": MobileFaceNetFeatures,
     "features.resnet": ResNetFeatures,
+    "attributes": AttributeNetwork,
 }
 
 
@@ -85,14 +90,14 @@ def load(path: str | Path, *, part: str | None = None) -> Any:
     return model_from(read_model(file), where=file)
 
 
-def load_generator(path: str | Path) -> StyleGAN2Generator:
-    """Opens a generator as `load` does.
+def load_generator(path: str | Path) -> GeneratorNetwork:
+    """Opens a generator of any family as `load` does.
 
     Raises:
-        UserError: what `load` refuses, and models of another family.
+        UserError: what `load` refuses, and models that draw no pictures from latents.
     """
     model = load(path)
-    if not isinstance(model, StyleGAN2Generator):
+    if not isinstance(model, GeneratorNetwork):
         other = " or give it pictures with stylegan-jax stylize"
         raise UserError(
             f"{path} is a {model.metadata['family']} and no generator: give another "

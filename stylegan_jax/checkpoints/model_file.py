@@ -30,6 +30,7 @@ FAMILIES = (
     "stylegan2.discriminator",
     "stylegan1.generator",
     "stylegan1.discriminator",
+    "mobilestylegan",
     "facespace.encoder",
     "psp",
     "psp.encoder",
@@ -44,6 +45,7 @@ FAMILIES = (
     "features.irse",
     "features.mobilefacenet",
     "features.resnet",
+    "attributes",
 )
 
 # The safetensors library's own limit on headers.
@@ -395,6 +397,4 @@ def _damaged(path: Path, what: str) -> str:
 
 
 def _cut_short(path: Path, size: int) -> str:
-    return (
-        f"{path} is cut short (it ends after {size} bytes): copy or download it again."
-    )
+    return f"{path} is cut short (ends after {size} bytes): copy or download it again."

@@ -48,6 +48,14 @@ CHECKS: Mapping[str, Callable[[Any], bool]] = {
     "tuple[int, ...]": lambda v: (
         isinstance(v, tuple) and len(v) <= 64 and all(map(_is_count, v))
     ),
+    "tuple[float, ...]": lambda v: (
+        isinstance(v, tuple) and len(v) <= 64 and all(map(_is_number, v))
+    ),
+    "tuple[str, ...]": lambda v: (
+        isinstance(v, tuple)
+        and len(v) <= 64
+        and all(isinstance(i, str) and 0 < len(i) <= 100 for i in v)
+    ),
     "Filter": lambda v: (
         isinstance(v, tuple) and 1 <= len(v) <= 64 and all(map(_is_number, v))
     ),

@@ -311,9 +311,8 @@ _TABLE = (
     ),
     Weights(
         name="mobilestylegan_ffhq",
-        purpose="FFHQ's mapping and a small generator (OpenVINO)",
+        purpose="faces of 1024 px, FFHQ's W (MobileStyleGAN)",
         licence="Apache-2.0 package; derives from NVIDIA's weights: non-commercial",
-        stored="raw",
         sources=(
             _random_face(
                 "mapping_xml",

@@ -38,6 +38,7 @@ Example: stylegan-jax data pairs photos/ drawings/ pairs/ --size 256
     is_flag=True,
     help="SRC_A are label maps: values are class numbers, kept as they are.",
 )
+@click.option("--instances", help="Maps of instances, one for every pair, by name.")
 @click.option(
     "--skip-unmatched",
     is_flag=True,
@@ -63,6 +64,7 @@ def pairs(
     size: int | tuple[int, int] | None,
     channels: str,
     channels_a: str | None,
+    instances: str | None,
     workers: int | None,
     as_json: bool,
     **options: Any,
@@ -75,6 +77,8 @@ def pairs(
 
     With --labels-a, pictures of SRC_A are grey or have a palette, and their values (or
     palette indices) are classes; they are resized with nearest.
+
+    With --instances, pix2pixHD sees the edges between things, too.
 
     With --curate, the same command with other bounds judges a set anew. It writes no
     picture again, and needs the pictures of SRC_A and SRC_B no more.
@@ -92,6 +96,7 @@ def pairs(
             channels_a=None if channels_a is None else int(channels_a),
             **options,
         ),
+        instances=instances,
         curation=curation,
         workers=workers,
         progress=True,

@@ -12,6 +12,7 @@ from stylegan_jax.cli.options import JSON, PSI
 _EPILOG = """\b
 Example: stylegan-jax eval runs/a --data photos.zip --json
          stylegan-jax eval runs/psp --data pairs/ --metrics l2,lpips --held-out 0.05
+         stylegan-jax eval runs/student --data pairs/ --attributes runs/attributes
 """
 
 
@@ -20,12 +21,13 @@ Example: stylegan-jax eval runs/a --data photos.zip --json
 @click.option(
     "--data",
     required=True,
-    help="Real pictures (folder, zip, tfds:NAME…), or pairs for a pSp.",
+    help="Real pictures (folder, zip, tfds:NAME…), or pairs for pSp and pix2pixHD.",
 )
 @click.option(
     "--metrics",
     help="Names, apart by commas. Of a generator swd (default): sliced Wasserstein "
-    "distance ×1000. Of a pSp l2 (default), lpips, identity.",
+    "distance ×1000. On pairs l1, l2 (pictures from -1 to 1), lpips, identity; if not "
+    "given l2 of a pSp, l1 and l2 of a pix2pixHD model.",
 )
 @click.option(
     "--num",
@@ -71,6 +73,21 @@ Example: stylegan-jax eval runs/a --data photos.zip --json
     type=click.Choice(["arcface_irse50", "arcface_mobilefacenet"]),
     help="Network of the metric identity; arcface_irse50 if not given.",
 )
+@click.option(
+    "--size",
+    type=click.IntRange(1),
+    help="Side that a pix2pixHD model works at; that of its training if not given.",
+)
+@click.option(
+    "--classes",
+    type=click.IntRange(1, 256),
+    help="Classes of label maps, where a converted pix2pixHD model does not tell.",
+)
+@click.option(
+    "--attributes",
+    help="A model of attributes, or toy: what becomes of each from side A to the "
+    "output, and in side B.",
+)
 @click.option("--per-pair", help="A .csv or .jsonl for the figures of every pair.")
 @JSON
 def evaluate(
@@ -90,8 +107,11 @@ def evaluate(
     """Measure a model against a data set.
 
     MODEL is a model file or a run's folder: a generator, which is measured against real
-    pictures, or a pSp, whose outputs of the first pictures of pairs are compared with
-    the second ones. With --json the line also says on what the figures were measured.
+    pictures, or a pSp or pix2pixHD model, whose outputs of the first pictures of pairs
+    are compared with the second ones. A ratio says how many times less a difference is
+    than that of the baseline: for a pSp the picture of the mean latent, for a pix2pixHD
+    model the first picture as it is. With --json the line also says on what the figures
+    were measured.
     """
     from tqdm import tqdm
 
@@ -129,6 +149,8 @@ def _print(result: dict[str, Any]) -> None:
             spread = figures.get(f"{name}_std")
             said = "" if spread is None else f" ± {spread:.4f}"
             click.echo(f"{name:<16}{figures[name]:>10.4f}{said}")
+        for name, each in result.get("attributes", {}).items():
+            _print_attribute(name, each)
         share = result["held_out"]
         part = f", the {share:g} held out" if share else ""
         height, width = result["size"]
@@ -139,3 +161,19 @@ def _print(result: dict[str, Any]) -> None:
         real, fake = result["num_real"], result["num_fake"]
         click.echo(f"on {real} real and {fake} drawn pictures")
     click.echo(f"drawn by {result['model']}")
+
+
+def _print_attribute(name: str, figures: dict[str, float | None]) -> None:
+    """Writes what became of an attribute in one line."""
+    said = [
+        f"{side} {figures[side]:.3f}"
+        for side in ("source", "output", "target")
+        if figures.get(side) is not None
+    ]
+    for side in ("source", "target"):
+        alike, kept = (figures.get(f"{k}_{side}") for k in ("correlation", "kept"))
+        words = [] if kept is None else [f"{kept:.0%} kept"]
+        words += [] if alike is None else [f"correlation {alike:.2f}"]
+        if words:
+            said.append(f"with {side}: {', '.join(words)}")
+    click.echo(f"{name:<16}{'; '.join(said)}")

@@ -49,7 +49,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "stylize": (
         "stylegan_jax.cli.stylize:stylize",
-        "Put pictures through a pSp.",
+        "Put pictures through a pSp or pix2pixHD model.",
     ),
     "convert": (
         "stylegan_jax.convert_torch.command:convert",
@@ -66,6 +66,15 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "eval": (
         "stylegan_jax.cli.eval:evaluate",
         "Measure a model against a data set.",
+    ),
+    "directions": (
+        "stylegan_jax.cli.directions:directions",
+        "Find directions in a generator's latents.",
+    ),
+    "edit": ("stylegan_jax.cli.edit:edit", "Move faces along directions."),
+    "export": (
+        "stylegan_jax.cli.export:export",
+        "Write a model for other programs to run.",
     ),
     "doctor": (
         "stylegan_jax.cli.doctor:doctor",

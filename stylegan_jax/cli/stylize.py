@@ -15,6 +15,7 @@ from stylegan_jax.errors import UsageError, printable
 _EPILOG = """\b
 Example: stylegan-jax stylize runs/psp faces/ out/ --couple --sheet
          stylegan-jax stylize runs/psp faces/ mixed/ --mix-layers 8-17 --mix-seeds 1-5
+         stylegan-jax stylize runs/student photos/ out/ --size 512 --keep-aspect
 """
 
 
@@ -65,6 +66,26 @@ Example: stylegan-jax stylize runs/psp faces/ out/ --couple --sheet
     type=click.IntRange(1),
     help="Passes of an encoder that was trained with several; else the model's own.",
 )
+@click.option(
+    "--size",
+    type=click.IntRange(1),
+    help="Side that a pix2pixHD model works at; that of its training if not given.",
+)
+@click.option(
+    "--keep-aspect",
+    is_flag=True,
+    help="Show a pix2pixHD model all of a picture, not its central square.",
+)
+@click.option(
+    "--second",
+    help="For a model of two people: the second picture, or a folder of pictures with "
+    "the names of those in SRC.",
+)
+@click.option(
+    "--classes",
+    type=click.IntRange(1, 256),
+    help="Classes of label maps, where a converted pix2pixHD model does not tell.",
+)
 @click.option("--save-w", is_flag=True, help="Also write w.npz: latents and names.")
 @click.option("--sheet", is_flag=True, help="Also write sheet.png, the first 100 rows.")
 @click.option("--overwrite", is_flag=True, help="Do all anew where this made DST.")
@@ -81,12 +102,15 @@ def stylize(
     as_json: bool,
     **options,
 ) -> int:
-    """Put pictures through a pSp.
+    """Put pictures through a pSp or pix2pixHD model.
 
     MODEL is a model file or a run's folder; SRC a picture, folder, zip or data set of
     pictures that lie as those it was trained on (faces: `data align`). DST gets a PNG
     for each and stylize.json, which says what became of each. Run again, it does the
     pictures that have no output yet.
+
+    A pix2pixHD model has no latents, so psi, noise, the mix options and save-w are for
+    a pSp alone; size, keep-aspect, second and classes are for pix2pixHD alone.
 
     The exit code is 0 if every picture has its output, 1 if one or more were refused:
     which ones and why is on stderr, in stylize.json and in the object of --json.
@@ -145,6 +169,10 @@ def _read(options: Mapping[str, Any]) -> Any:
         mix_alpha=options["mix_alpha"],
         factors=_numbers(options["factors"]),
         iterations=options["iterations"],
+        size=options["size"],
+        keep_aspect=options["keep_aspect"],
+        second=options["second"],
+        classes=options["classes"],
     )
 
 

@@ -39,12 +39,14 @@ def check_header(header: images.Header, name: str) -> None:
         )
 
 
-def decode(data: bytes, name: str) -> Image.Image:
+def decode(data: bytes, name: str, *, renumber: bool = False) -> Image.Image:
     """Decodes a label map, upright; of a palette picture the indices are the classes.
 
     Args:
         data: the encoded picture.
         name: what to call it in errors.
+        renumber: the numbers tell instances apart and mean nothing: number them anew
+            from 0 on, in their order.
 
     Returns:
         A Pillow image of mode L, whose values are class numbers.
@@ -73,6 +75,15 @@ def decode(data: bytes, name: str) -> Image.Image:
             f"is {kept}, which changes class numbers; save label maps as PNG",
         )
     values //= spread
+    if renumber:
+        numbers, places = np.unique(values, return_inverse=True)
+        if len(numbers) > 256:
+            raise images.BrokenPicture(
+                name,
+                "unreadable",
+                f"has {len(numbers)} instances, and 256 is the most that is read",
+            )
+        values = places.reshape(values.shape)
     if values.size and values.max() > 255:
         raise images.BrokenPicture(
             name,

@@ -173,3 +173,36 @@ def _check_alike(labels: Labels, where: str) -> None:
 def _short(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+Rows = dict[str, dict[str, object]]
+
+
+def parse_attributes(document: Mapping, where: str) -> Rows | None:
+    """Reads ``{"attributes": {file name: {attribute: value}}}`` of a `dataset.json`.
+
+    Args:
+        document: the parsed file.
+        where: its path, for errors.
+
+    Returns:
+        Values as they stand there, by file and attribute; None where there are none.
+
+    Raises:
+        UserError: entries of another shape.
+    """
+    entries = document.get("attributes")
+    if entries is None:
+        return None
+    if not isinstance(entries, dict):
+        raise UserError(
+            f"{where}: 'attributes' is {_short(entries)}, expected an object such as "
+            '{"a.png": {"smile": 1}}.'
+        )
+    wrong = [name for name, row in entries.items() if not isinstance(row, dict)]
+    if wrong:
+        raise UserError(
+            f"{where}: 'attributes' must hold an object for every picture, such as "
+            f'{{"smile": 1}}, but these have none: {", ".join(wrong)}.'
+        )
+    return {name.replace("\\", "/"): dict(row) for name, row in entries.items()}

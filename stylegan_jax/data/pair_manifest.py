@@ -2,7 +2,8 @@
 
 ``manifest.json`` is about the set: how it was made, of which models. ``manifest.jsonl``
 has one object per pair. Pictures of a pair have one name in the folders ``A`` and
-``B``, or one index in ``A.arrayrecord`` and ``B.arrayrecord``.
+``B``, or one index in ``A.arrayrecord`` and ``B.arrayrecord``. Some sets have a third
+picture, ``C``, or maps of instances.
 """
 
 from __future__ import annotations
@@ -18,6 +19,10 @@ FORMAT = 1
 KIND = "stylegan_jax.pairs"
 STORAGES = ("folder", "arrayrecord")
 SIDES = ("A", "B")
+# A second edit or a second person; not every set has it.
+THIRD = "C"
+# Key and folder of maps of instances; not every set has them.
+INSTANCES = "instances"
 # Kind of side A where its pictures are maps of class numbers.
 LABELS = "labels"
 
@@ -91,6 +96,7 @@ def read_pairs(folder: str | Path, *, kept: bool = True) -> list[dict[str, Any]]
             isinstance(pair, dict)
             and type(pair.get("index")) is int
             and all(isinstance(pair.get(side.lower()), str) for side in SIDES)
+            and all(isinstance(pair.get(key, ""), str) for key in ("c", INSTANCES))
             and isinstance(pair.get("keep", True), bool)
         )
         if not fits:
@@ -107,6 +113,11 @@ def read_pairs(folder: str | Path, *, kept: bool = True) -> list[dict[str, Any]]
     return pairs
 
 
+def sides(document: Mapping[str, Any]) -> tuple[str, ...]:
+    """The sides with pictures: ``A``, ``B`` and in some sets ``C``."""
+    return (*SIDES, THIRD) if THIRD.lower() in document else SIDES
+
+
 def has_labels(document: Mapping[str, Any]) -> bool:
     """Whether side A of a set holds label maps instead of pictures."""
     side = document.get("a")
@@ -114,7 +125,7 @@ def has_labels(document: Mapping[str, Any]) -> bool:
 
 
 def shapes(document: Mapping[str, Any]) -> dict[str, tuple[int, int, int]] | None:
-    """The (H, W, C) of the pictures of either side, ``a`` and ``b``.
+    """The (H, W, C) of the pictures of every side, ``a``, ``b`` and perhaps ``c``.
 
     Args:
         document: of the set. ``image_shape`` is side B's; side A may have another
@@ -129,7 +140,8 @@ def shapes(document: Mapping[str, Any]) -> dict[str, tuple[int, int, int]] | Non
     height, width, channels = said
     side = document.get("a")
     own = side.get("channels") if isinstance(side, Mapping) else None
-    return {"a": (height, width, own or channels), "b": (height, width, channels)}
+    found = {side.lower(): (height, width, channels) for side in sides(document)}
+    return {**found, "a": (height, width, own or channels)}
 
 
 def counts(lines: Sequence[Mapping[str, Any]]) -> dict[str, int]:

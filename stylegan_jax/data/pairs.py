@@ -16,7 +16,6 @@ from stylegan_jax.data import pair_manifest as manifest
 from stylegan_jax.data.parallel import Progress, ordered_map
 from stylegan_jax.errors import UserError
 
-SIDES = ("a", "b")
 # Enough of a file for the header of nearly any picture.
 _HEAD_BYTES = 2**16
 
@@ -27,8 +26,9 @@ class PairDataset:
     Attributes:
         path: folder of the set.
         entries: one object per pair, as in ``manifest.jsonl``.
-        image_shape: (H, W, C) of every picture of side B.
-        shapes: (H, W, C) by side, ``a`` and ``b``; H and W are the same.
+        sides: the sides that are read, such as ``a`` and ``b``.
+        image_shape: (H, W, C) of every picture of the second of them.
+        shapes: (H, W, C) by side; H and W are the same.
         labels: whether side A holds label maps, whose values are class numbers.
     """
 
@@ -37,7 +37,8 @@ class PairDataset:
         path: str | os.PathLike,
         entries: Sequence[Mapping[str, Any]],
         *,
-        channels: int | tuple[int, int] = 3,
+        sides: Sequence[str] = ("a", "b"),
+        channels: int | Sequence[int] = 3,
         labels: bool = False,
         progress: Progress = False,
     ):
@@ -45,23 +46,30 @@ class PairDataset:
 
         Args:
             path: folder of the set.
-            entries: what to read of it, at least one; each has ``index``, ``a`` and
-                ``b``.
-            channels: 1, 3 or 4; what pictures are read as. Two numbers are for side A
-                and side B.
+            entries: what to read of it, at least one; each has ``index`` and the
+                sides.
+            sides: what is read of every pair, two at least: ``a``, ``b``, ``c`` or
+                ``instances``.
+            channels: 1, 3 or 4; what pictures are read as. Several numbers are for
+                the sides in turn.
             labels: side A holds label maps; they have one channel whatever
-                ``channels`` says, and their numbers are not changed.
+                ``channels`` says, and their numbers are not changed. So do maps of
+                instances.
             progress: False, True (bar on a terminal), or called with (done, total).
 
         Raises:
             UserError: pictures are missing, damaged or of another size than the first
                 one, or label maps have colours; all are listed.
         """
-        both = (channels, channels) if isinstance(channels, int) else channels
-        for number in both:
+        each = [channels] * len(sides) if isinstance(channels, int) else channels
+        for number in each:
             images.check_channels(number)
-        self._channels = {"a": 1 if labels else both[0], "b": both[1]}
+        self.sides = tuple(sides)
         self.labels = labels
+        self._channels = {
+            side: 1 if self._is_map(side) else number
+            for side, number in zip(self.sides, each, strict=True)
+        }
         if not entries:
             raise UserError(f"{path} has no pairs to read: are all of them left out?")
         self.path = os.fspath(path)
@@ -70,34 +78,38 @@ class PairDataset:
         found = list(
             ordered_map(
                 self._problem_or_size,
-                2 * len(self.entries),
+                len(self.sides) * len(self.entries),
                 progress=progress,
                 label="checking pairs",
             )
         )
         size = self._one_size(found)
-        self.shapes = {side: (*size, self._channels[side]) for side in SIDES}
-        self.image_shape = self.shapes["b"]
+        self.shapes = {side: (*size, self._channels[side]) for side in self.sides}
+        self.image_shape = self.shapes[self.sides[1]]
 
     def __len__(self) -> int:
         """Number of pairs."""
         return len(self.entries)
 
     def get(self, i: int) -> tuple[np.ndarray, np.ndarray, Mapping[str, Any]]:
-        """Reads a pair.
+        """Reads the first two sides of a pair.
 
         Args:
             i: its place in `entries`.
 
         Returns:
-            Picture A and picture B, uint8 [H, W, C] as in ``shapes``, and the entry.
+            Both pictures, uint8 [H, W, C] as in ``shapes``, and the entry.
 
         Raises:
             UserError: a picture was damaged or changed after the set was opened.
         """
         entry = self.entries[i]
-        a, b = (self._picture(entry, side) for side in SIDES)
+        a, b = (self._picture(entry, side) for side in self.sides[:2])
         return a, b, entry
+
+    def pictures(self, i: int) -> list[np.ndarray]:
+        """Reads all sides of a pair, in the order of ``sides``, as `get` does."""
+        return [self._picture(self.entries[i], side) for side in self.sides]
 
     def fingerprint(self) -> str:
         """Returns a sha256 over what is read, and samples of the pictures' bytes.
@@ -105,11 +117,13 @@ class PairDataset:
         Scores, reasons, times and places do not count: a copy of the set, or one that
         was judged anew with the same outcome, has the same.
         """
-        read = [[entry[key] for key in ("index", *SIDES)] for entry in self.entries]
+        read = [
+            [entry[key] for key in ("index", *self.sides)] for entry in self.entries
+        ]
         digest = hashlib.sha256(json.dumps([read, self.labels]).encode())
         for name in sorted(self._stored):
             digest.update(self._stored[name].fingerprint().encode())
-        files = [e[side] for e in self.entries for side in SIDES]
+        files = [e[side] for e in self.entries for side in self.sides]
         files = [name for name in files if name not in self._stored]
         for sample in ordered_map(lambda i: self._sample(files[i]), len(files)):
             digest.update(sample)
@@ -125,10 +139,21 @@ class PairDataset:
 
     def _open(self) -> dict[str, records.ArrayRecordSource]:
         """Opens the ArrayRecord files that entries name."""
+        absent = [
+            str(entry["index"])
+            for entry in self.entries
+            if not all(isinstance(entry.get(side), str) for side in self.sides)
+        ]
+        if absent:
+            raise UserError(
+                f"{self.path}: pairs have the sides {', '.join(self.sides)} here and "
+                f"manifest.jsonl does not name all of them; mend the pairs "
+                f"{', '.join(absent)}."
+            )
         wrong = [
             f"{entry[side]} ({side} of pair {entry['index']})"
             for entry in self.entries
-            for side in SIDES
+            for side in self.sides
             if not _is_inside(entry[side])
         ]
         if wrong:
@@ -136,7 +161,7 @@ class PairDataset:
                 f"{self.path}: pictures of pairs lie in its folder, and manifest.jsonl "
                 f"names others; mend it: {', '.join(wrong)}."
             )
-        files = {entry[side] for entry in self.entries for side in SIDES}
+        files = {entry[side] for entry in self.entries for side in self.sides}
         stored = {}
         for name in sorted(name for name in files if name.endswith(".arrayrecord")):
             file = Path(self.path, name)
@@ -146,6 +171,9 @@ class PairDataset:
                 )
             stored[name] = records.ArrayRecordSource(str(file))
         return stored
+
+    def _is_map(self, side: str) -> bool:
+        return side == manifest.INSTANCES or (self.labels and side == "a")
 
     def _said(self, entry: Mapping[str, Any], side: str) -> str:
         where = entry[side]
@@ -172,7 +200,7 @@ class PairDataset:
     def _picture(self, entry: Mapping[str, Any], side: str) -> np.ndarray:
         said = self._said(entry, side)
         data = self._read(entry, side)
-        if self.labels and side == "a":
+        if self._is_map(side):
             image = label_maps.decode(data, said)
         else:
             image = images.decode(data, said, channels=self._channels[side])
@@ -185,13 +213,17 @@ class PairDataset:
             )
         return array
 
+    def _at(self, place: int) -> tuple[Mapping[str, Any], str]:
+        number, side = divmod(place, len(self.sides))
+        return self.entries[number], self.sides[side]
+
     def _problem_or_size(self, place: int) -> str | tuple[int, int]:
         """What is wrong with a picture, else its (height, width)."""
-        entry, side = self.entries[place // 2], SIDES[place % 2]
+        entry, side = self._at(place)
         said = self._said(entry, side)
         try:
             header = self._header(entry, side, said)
-            if self.labels and side == "a":
+            if self._is_map(side):
                 label_maps.check_header(header, said)
         except images.BrokenPicture as error:
             return error.reason
@@ -211,7 +243,7 @@ class PairDataset:
         size = next((item for item in found if not isinstance(item, str)), (0, 0))
         offenders = []
         for place, item in enumerate(found):
-            said = self._said(self.entries[place // 2], SIDES[place % 2])
+            said = self._said(*self._at(place))
             if isinstance(item, str):
                 offenders.append(f"  {said}: {item}")
             elif item != size:

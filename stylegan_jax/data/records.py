@@ -8,7 +8,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from stylegan_jax.data import images, labels
+from stylegan_jax.data.labels import Rows
 from stylegan_jax.data.sources import Source, sample_of
 from stylegan_jax.errors import UserError
 
@@ -158,6 +161,26 @@ class TfdsSource(Source):
             elif int(value) >= 0:
                 found[name] = int(value)
         return found or None
+
+    def attributes(self) -> Rows:
+        """Returns named attributes of every picture; reads the whole set once.
+
+        They are the fields of the feature ``attributes`` (as celeb_a has it), or else
+        all scalar features.
+        """
+        found: Rows = {}
+        for index, name in enumerate(self.names):
+            item = self._data[index]
+            fields = item.get("attributes")
+            if not isinstance(fields, dict):
+                fields = item
+            # Scalars alone: pictures and boxes are no attributes.
+            found[name] = {
+                key: value.item() if hasattr(value, "item") else value
+                for key, value in fields.items()
+                if np.ndim(value) == 0 and not isinstance(value, bytes | dict)
+            }
+        return found
 
     def document(self) -> dict:
         """Returns what identifies the set; there is no `dataset.json`."""

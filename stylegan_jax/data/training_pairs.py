@@ -1,8 +1,9 @@
 """Sets of pairs as training sees them: what an encoder is shown, what is to come out.
 
-Side A of a set of pairs is the source, side B the target. Pictures are matched by the
-set's manifest, and a set whose sources are its targets is refused unless that is said:
-an encoder that is shown its targets learns to copy, and fails on what it was made for.
+Side A of a set of pairs is the source, side B the target, unless it is said otherwise;
+some sets have a third side. Pictures are matched by the set's manifest, and a set whose
+sources are its targets is refused unless that is said: an encoder that is shown its
+targets learns to copy, and fails on what it was made for.
 """
 
 from __future__ import annotations
@@ -11,31 +12,37 @@ import copy
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 from PIL import Image
 
-from stylegan_jax.data import images, label_maps
+from stylegan_jax.data import images, label_maps, pair_checks
 from stylegan_jax.data import pair_manifest as manifest
 from stylegan_jax.data.dataset import MEMORY_BYTES
 from stylegan_jax.data.pairs import PairDataset
-from stylegan_jax.data.parallel import Progress, ordered_map
+from stylegan_jax.data.parallel import Progress
 from stylegan_jax.data.prepare import MAX_SIDE
-from stylegan_jax.errors import UserError
+from stylegan_jax.errors import UsageError, UserError
 
-# Pairs that are looked at to tell whether sources are targets.
-COMPARED = 64
 MAX_LABELS = 256
+# What a source, a target or a second picture can be.
+PICTURES = ("a", "b", "c")
 
 
 class PairItem(TypedDict):
-    """One pair: ``source`` uint8 [h, w, c] and ``target`` uint8 [H, W, 3]."""
+    """One pair: ``source`` uint8 [h, w, c] and ``target`` uint8 [H, W, 3].
+
+    Where they were asked for, ``second`` uint8 [h, w, c], a second picture beside the
+    source, and ``instances`` uint8 [h, w, 1], the numbers of instances.
+    """
 
     source: np.ndarray
     target: np.ndarray
+    second: NotRequired[np.ndarray]
+    instances: NotRequired[np.ndarray]
 
 
 class TrainingPairs:
@@ -65,26 +72,34 @@ class TrainingPairs:
         source_size: int,
         target_size: int,
         source_labels: int = 0,
+        more: Sequence[str] = (),
     ):
         """Wraps pairs that were checked; `open_training_pairs` does both.
 
         Args:
-            pairs: side A is the source.
+            pairs: its sides are the source, the target, and what ``more`` names.
             name: a short name.
             source_size: side of sources, in pixels.
             target_size: side of targets, in pixels.
             source_labels: classes of label maps; 0 for pictures.
+            more: what the pairs' further sides are called in samples.
         """
         self._pairs = pairs
         self.name = name
         self.source_labels = source_labels
-        self.source_shape = (source_size, source_size, pairs.shapes["a"][2])
-        self.image_shape = (target_size, target_size, pairs.shapes["b"][2])
+        self._names = ("source", "target", *more)
+        sizes = (source_size, target_size, *(source_size,) * len(more))
+        self._shapes = {
+            name: (size, size, pairs.shapes[side][2])
+            for name, size, side in zip(self._names, sizes, pairs.sides, strict=True)
+        }
+        self.source_shape = self._shapes["source"]
+        self.image_shape = self._shapes["target"]
         self.stored_side = pairs.image_shape[0]
         self._places = np.arange(len(pairs))
         self.num_images = len(pairs)
         said = [pairs.fingerprint(), self.source_shape, self.image_shape, source_labels]
-        self.fingerprint = _digest(said)
+        self.fingerprint = _digest(said + [self._shapes[name] for name in more])
         self._start_memory()
 
     def part(self, places: np.ndarray) -> TrainingPairs:
@@ -101,7 +116,7 @@ class TrainingPairs:
         return chosen
 
     def _start_memory(self) -> None:
-        shapes = (self.source_shape, self.image_shape)
+        shapes = self._shapes.values()
         self._memory = self._filled = None
         if self.num_images * sum(int(np.prod(s)) for s in shapes) < MEMORY_BYTES:
             # Pages are only taken from the system as pairs are decoded.
@@ -131,14 +146,20 @@ class TrainingPairs:
         index = int(index)
         if not 0 <= index < len(self):
             raise IndexError(f"pair {index} of {len(self)}")
-        source, target = self._both(index)
-        return {"source": source.copy(), "target": target.copy()}
+        pictures = [picture.copy() for picture in self._all(index)]
+        item: PairItem = {"source": pictures[0], "target": pictures[1]}
+        for name, picture in zip(self._names[2:], pictures[2:], strict=True):
+            if name == "second":
+                item["second"] = picture
+            else:
+                item["instances"] = picture
+        return item
 
     def entry(self, index: int) -> dict:
         """The manifest's object of a pair: its index, names and scores."""
         return dict(self._pairs.entries[int(self._places[index])])
 
-    def _both(self, index: int) -> Sequence[np.ndarray]:
+    def _all(self, index: int) -> Sequence[np.ndarray]:
         memory, filled = self._memory, self._filled
         if memory is None or filled is None:
             return self._decode(index)
@@ -153,7 +174,7 @@ class TrainingPairs:
     def _decode(self, index: int) -> Sequence[np.ndarray]:
         place = int(self._places[index])
         try:
-            source, target, entry = self._pairs.get(place)
+            pictures = self._pairs.pictures(place)
         except images.BrokenPicture as error:
             raise UserError(
                 f"{self._pairs.path}/{error.name} was damaged after the pairs were "
@@ -161,17 +182,23 @@ class TrainingPairs:
                 "manifest.jsonl."
             ) from error
         labels = self.source_labels
-        if labels and source.max() >= labels:
-            raise _labels_beyond(self._pairs.path, labels, [(entry, source.max())])
-        return (
-            _fitted(source, self.source_shape[0], labels=bool(labels)),
-            _fitted(target, self.image_shape[0], labels=False),
-        )
+        if labels and (most := int(pictures[0].max())) >= labels:
+            entry = self._pairs.entries[place]
+            raise pair_checks.labels_beyond(self._pairs.path, labels, [(entry, most)])
+        maps = {"instances", "source"} if labels else {"instances"}
+        return [
+            _fitted(picture, self._shapes[name][0], labels=name in maps)
+            for name, picture in zip(self._names, pictures, strict=True)
+        ]
 
 
 def open_training_pairs(
     path: str | os.PathLike,
     *,
+    source: str = "a",
+    target: str = "b",
+    second: str | None = None,
+    instances: bool = False,
     target_size: int | None = None,
     source_size: int | None = None,
     source_channels: int = 3,
@@ -186,6 +213,11 @@ def open_training_pairs(
 
     Args:
         path: folder of the set.
+        source: the side that the source is, ``a``, ``b`` or ``c``.
+        target: the side that the target is.
+        second: the side that is shown beside the source, such as a second person; None
+            leaves it out.
+        instances: samples have maps of instances, which are as large as sources.
         target_size: side of targets in pixels; None takes what is stored.
         source_size: side of sources in pixels; None takes what is stored.
         source_channels: 3, or 1 to see sources in grey. Label maps always have 1.
@@ -203,13 +235,22 @@ def open_training_pairs(
     _check_arguments(source_size, target_size, source_channels, source_labels)
     folder = Path(path)
     document = _document(folder)
-    labels = manifest.has_labels(document)
+    more = {"second": second} if second else {}
+    _check_sides(path, document, {"source": source, "target": target, **more})
+    if instances and manifest.INSTANCES not in document:
+        raise UserError(
+            f"the pairs in {path} have no maps of instances: make the set anew with "
+            "`stylegan-jax data pairs … --instances FOLDER`, or leave them out."
+        )
+    more |= {manifest.INSTANCES: manifest.INSTANCES} if instances else {}
+    labels = manifest.has_labels(document) and source == "a"
     entries = manifest.read_pairs(folder)
-    _check_kind(path, labels, source_labels)
+    pair_checks.check_kind(path, labels, source_labels)
     pairs = PairDataset(
         folder,
         entries,
-        channels=(source_channels, 3),
+        sides=(source, target, *more.values()),
+        channels=(source_channels, 3, *(source_channels for _ in more)),
         labels=labels,
         progress=progress,
     )
@@ -220,16 +261,45 @@ def open_training_pairs(
             "squares: make the set anew with one number for --size."
         )
     if labels:
-        _check_labels(pairs, source_labels, progress)
+        pair_checks.check_labels(pairs, source_labels, progress)
     elif source_channels == 3 and not reconstruct:
-        _check_apart(pairs)
+        pair_checks.check_apart(pairs)
     return TrainingPairs(
         pairs,
         name=folder.name or folder.resolve().name,
         source_size=source_size or height,
         target_size=target_size or height,
         source_labels=source_labels,
+        more=tuple(more),
     )
+
+
+def _check_sides(
+    path: str | os.PathLike, document: Mapping[str, Any], chosen: Mapping[str, str]
+) -> None:
+    """Refuses sides that there are not, that are maps, or that come twice."""
+    there = [side.lower() for side in manifest.sides(document)]
+    wrong = [f"{name}={side}" for name, side in chosen.items() if side not in PICTURES]
+    if wrong:
+        raise UsageError(
+            f"sides of pairs are {', '.join(PICTURES)}, got {', '.join(wrong)}."
+        )
+    if len({*chosen.values()}) < len(chosen):
+        said = ", ".join(f"{name}={side}" for name, side in chosen.items())
+        raise UsageError(f"a side of pairs is used once, got {said}.")
+    absent = [f"{name}={side}" for name, side in chosen.items() if side not in there]
+    if absent:
+        raise UserError(
+            f"the pairs in {path} have the sides {', '.join(there)} and not "
+            f"{', '.join(absent)}: make a set with three (`stylegan-jax pairs --both` "
+            "or `--mix-layers`), or choose other sides."
+        )
+    maps = [name for name, side in chosen.items() if side == "a" and name != "source"]
+    if maps and manifest.has_labels(document):
+        raise UserError(
+            f"side a of the pairs in {path} holds label maps, which can be the source "
+            f"alone and not the {maps[0]}."
+        )
 
 
 def _check_arguments(
@@ -269,93 +339,6 @@ def _document(folder: Path) -> dict:
             "again, which goes on where it stopped."
         )
     return found
-
-
-def _check_kind(path: str | os.PathLike, labels: bool, source_labels: int) -> None:
-    if labels and not source_labels:
-        raise UserError(
-            f"the sources in {path} are label maps, whose values are classes and no "
-            "colours: say how many classes there are (--config.data.source_labels=19)."
-        )
-    if source_labels and not labels:
-        raise UserError(
-            f"the sources in {path} are pictures, and label maps of {source_labels} "
-            "classes are expected: make the set of label maps (`stylegan-jax data "
-            "pairs MAPS PICTURES OUT --labels-a`), or say "
-            "--config.data.source_labels=0."
-        )
-
-
-def _check_labels(pairs: PairDataset, labels: int, progress: Progress) -> None:
-    """Refuses class numbers beyond the last; the manifest has each map's largest."""
-
-    def largest(place: int) -> int | images.BrokenPicture:
-        said = pairs.entries[place].get("largest_label")
-        if type(said) is int:
-            return said
-        try:
-            return int(pairs.get(place)[0].max())
-        except images.BrokenPicture as error:
-            return error
-
-    found = list(
-        ordered_map(largest, len(pairs), progress=progress, label="checking label maps")
-    )
-    _refuse_damaged(pairs, [x for x in found if isinstance(x, images.BrokenPicture)])
-    beyond = [
-        (entry, number)
-        for entry, number in zip(pairs.entries, found, strict=True)
-        if isinstance(number, int) and number >= labels
-    ]
-    if beyond:
-        raise _labels_beyond(pairs.path, labels, beyond)
-
-
-def _labels_beyond(path: str, labels: int, beyond: Sequence[tuple]) -> UserError:
-    listed = "\n".join(
-        f"  {entry['a']} (pair {entry['index']}): {number}" for entry, number in beyond
-    )
-    return UserError(
-        f"{path}: {len(beyond)} label maps have classes beyond {labels - 1}, the last "
-        f"of {labels}: mend them, or say how many classes there are "
-        f"(--config.data.source_labels=…):\n{listed}"
-    )
-
-
-def _check_apart(pairs: PairDataset) -> None:
-    """Refuses a set most of whose sources are its targets."""
-    most = min(COMPARED, len(pairs))
-    places = np.linspace(0, len(pairs) - 1, most).round().astype(int)
-
-    def equal(i: int) -> bool | images.BrokenPicture:
-        try:
-            source, target, _ = pairs.get(int(places[i]))
-        except images.BrokenPicture as error:
-            return error
-        return bool(np.array_equal(source, target))
-
-    found = list(ordered_map(equal, most))
-    _refuse_damaged(pairs, [x for x in found if isinstance(x, images.BrokenPicture)])
-    count = sum(x is True for x in found)
-    if 2 * count > most:
-        compared = "" if most == len(pairs) else " that were compared"
-        raise UserError(
-            f"the sources in {pairs.path} are its targets ({count} of {most} pairs"
-            f"{compared} are equal, pixel for pixel), and an encoder would learn to "
-            "copy: make pairs whose sides differ (`stylegan-jax data pairs SOURCES "
-            "TARGETS OUT`), or, if that is meant, say --config.data.reconstruct=true."
-        )
-
-
-def _refuse_damaged(
-    pairs: PairDataset, problems: Sequence[images.BrokenPicture]
-) -> None:
-    if problems:
-        listed = "\n".join(f"  {error.name}: {error.reason}" for error in problems)
-        raise UserError(
-            f"{pairs.path}: {len(problems)} pictures of pairs are damaged; mend them, "
-            f"or set keep to false in manifest.jsonl:\n{listed}"
-        )
 
 
 def _fitted(array: np.ndarray, size: int, *, labels: bool) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Pictures of given latents over all devices of this machine.
 
-As `StyleGAN2Generator.images` does for seeds: a program draws a fixed number of
+As `GeneratorNetwork.images` does for seeds: a program draws a fixed number of
 pictures per device whatever is asked for, so that a picture depends on its latent (and
 the options) alone, not on its neighbours or the number of devices.
 """
@@ -25,11 +25,7 @@ from stylegan_jax.checkpoints.drawing import (
     synthesise,
     to_bytes,
 )
-from stylegan_jax.checkpoints.stylegan2_generator import (
-    MAX_TILE,
-    TILE_PIXELS,
-    StyleGAN2Generator,
-)
+from stylegan_jax.checkpoints.generator import GeneratorNetwork
 from stylegan_jax.errors import UserError
 
 # Pictures need no random numbers here, so there is no ``random``.
@@ -46,7 +42,7 @@ class LatentPictures:
         noise_mode: ``const`` or ``none``.
     """
 
-    def __init__(self, model: StyleGAN2Generator, *, noise_mode: str = "const"):
+    def __init__(self, model: GeneratorNetwork, *, noise_mode: str = "const"):
         """Compiles nothing yet.
 
         Args:
@@ -64,8 +60,7 @@ class LatentPictures:
     @property
     def tile(self) -> int:
         """Pictures that a device draws at a time."""
-        height, width, _ = self.model.image_shape
-        return max(1, min(MAX_TILE, TILE_PIXELS // (height * width)))
+        return self.model.tile
 
     def w_plus(
         self,

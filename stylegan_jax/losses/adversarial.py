@@ -1,4 +1,4 @@
-"""Logistic adversarial losses (Goodfellow et al. 2014)."""
+"""Adversarial losses: logistic (Goodfellow et al. 2014) and least squares."""
 
 from __future__ import annotations
 
@@ -19,3 +19,20 @@ def discriminator_fake(fake_logits: jax.Array) -> jax.Array:
 def discriminator_real(real_logits: jax.Array) -> jax.Array:
     """-log(sigmoid(real)) per example: [N] to [N] float32."""
     return jax.nn.softplus(-real_logits.astype(jnp.float32))
+
+
+def least_squares(scores: jax.Array, wanted: float) -> jax.Array:
+    """Squared distance of scores to 1 (real) or 0 (made), the same shape, float32.
+
+    LSGAN (Mao et al. 2017, equation 9, with b = c = 1 and a = 0).
+    """
+    return jnp.square(scores.astype(jnp.float32) - wanted)
+
+
+def logistic(scores: jax.Array, wanted: float) -> jax.Array:
+    """Cross entropy of scores (logits) against 1 (real) or 0 (made), float32.
+
+    For a generator that wants 1 it is the non-saturating loss.
+    """
+    scores = scores.astype(jnp.float32)
+    return wanted * jax.nn.softplus(-scores) + (1 - wanted) * jax.nn.softplus(scores)

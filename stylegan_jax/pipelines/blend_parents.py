@@ -81,8 +81,8 @@ def read_parent(path: str | Path) -> Parent:
     model = read_model(file)
     if model.family not in BLENDABLE:
         raise UserError(
-            f"{file} is a {model.family} and no generator: blend models of the family "
-            f"{' or '.join(BLENDABLE)}."
+            f"{file} is a {model.family}, which does not blend: give models of the "
+            f"family {' or '.join(BLENDABLE)}."
         )
     module = build_module(FAMILIES[model.family].MODULE, model.config, where=file)
     return Parent(file, sha256_of(file), model, config_of(module))

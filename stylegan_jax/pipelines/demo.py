@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
+from ml_collections import ConfigDict
+
+from stylegan_jax.data.toy_canvas import Style
 from stylegan_jax.errors import UserError
-from stylegan_jax.pipelines import demo_psp
+from stylegan_jax.pipelines import demo_psp, demo_student
 from stylegan_jax.pipelines import demo_stages as stages
 from stylegan_jax.pipelines.demo_page import write_page
 from stylegan_jax.pipelines.demo_stages import Places, Say
@@ -26,6 +30,10 @@ class Plan:
         pairs: to make.
         psp_overrides: of the configuration ``psp_toy``.
         photos: new ones, to put through the encoder.
+        readings: faces whose smile is measured, to find its direction.
+        smiles: pairs to make along it.
+        student_overrides: of the configuration ``pix2pixhd_toy``.
+        later: new photos, to put through the student.
     """
 
     faces: int
@@ -35,6 +43,10 @@ class Plan:
     pairs: int
     psp_overrides: tuple[str, ...]
     photos: int
+    readings: int
+    smiles: int
+    student_overrides: tuple[str, ...]
+    later: int
 
 
 FULL = Plan(
@@ -45,6 +57,10 @@ FULL = Plan(
     pairs=2000,
     psp_overrides=(),
     photos=24,
+    readings=2000,
+    smiles=1000,
+    student_overrides=(),
+    later=200,
 )
 # Shows that everything works; the faces are not good yet.
 FAST = Plan(
@@ -72,6 +88,15 @@ FAST = Plan(
         "--config.eval.every_kimg=0.5",
     ),
     photos=8,
+    readings=300,
+    smiles=120,
+    student_overrides=(
+        "--config.train.total_kimg=0.5",
+        "--config.train.tick_kimg=0.25",
+        "--config.snapshot.every_kimg=0.5",
+        "--config.eval.every_kimg=0.5",
+    ),
+    later=24,
 )
 
 
@@ -103,6 +128,8 @@ def run_demo(
     3. A blend of the two.
     4. Pairs: the same seeds through the first and the blend.
     5. An encoder that learns from the pairs, and new photos through it.
+    6. The direction of a smile, pairs along it, a student that learns from them, and
+       new photos through it.
 
     Run again with the same folder, it goes on where it stopped.
 
@@ -126,35 +153,81 @@ def run_demo(
             f"{places.workdir} holds something else: choose another --workdir for the "
             "demo."
         )
-    photo = load_config("stylegan2_toy", plan.overrides)
-    comic = load_config("stylegan2_toy_finetune", plan.style_overrides)
-    encoder = load_config("psp_toy", plan.psp_overrides)
-    size = photo.data.resolution
-    photo.train.seed = comic.train.seed = encoder.train.seed = seed
-    stages.draw_faces(
-        places.faces, "photo", plan.faces, size, seed, say=say, shown=show_progress
-    )
-    photo.data.path = str(places.faces)
-    say("training a small StyleGAN2 on them")
-    outcome = train(photo, places.workdir, show_progress=show_progress)
-    if outcome.signal is not None:
-        return Demo(None, outcome.signal)
-    first = stages.comic_seed(seed)
-    stages.draw_faces(
-        places.comic, "comic", plan.comics, size, first, say=say, shown=show_progress
-    )
-    outcome = stages.fine_tune(places, comic, say=say, shown=show_progress)
-    if outcome.signal is not None:
-        return Demo(None, outcome.signal)
-    stages.blend(places, say=say, shown=show_progress)
-    stages.make_demo_pairs(places, plan.pairs, say=say, shown=show_progress)
-    outcome = demo_psp.train_encoder(places, encoder, say=say, shown=show_progress)
-    if outcome.signal is not None:
-        return Demo(None, outcome.signal)
-    first = demo_psp.new_seed(seed)
-    stages.draw_faces(
-        places.new, "photo", plan.photos, size, first, say=say, shown=show_progress
-    )
-    demo_psp.stylize_new(places, say=say, shown=show_progress)
+    configs = [
+        load_config("stylegan2_toy", plan.overrides),
+        load_config("stylegan2_toy_finetune", plan.style_overrides),
+        load_config("psp_toy", plan.psp_overrides),
+        load_config("pix2pixhd_toy", plan.student_overrides),
+    ]
+    for config in configs:
+        config.train.seed = seed
+    size = configs[0].data.resolution
+    chapters = [_photos, _comics, _encoder, _student]
+    for chapter, config in zip(chapters, configs, strict=True):
+        signal = chapter(_Demo(places, plan, size, seed, show_progress, say), config)
+        if signal is not None:
+            return Demo(None, signal)
     say("drawing new faces and writing the report")
     return Demo(write_page(places, plan, size=size, seed=seed))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Demo:
+    """What every chapter needs."""
+
+    places: Places
+    plan: Plan
+    size: int
+    seed: int
+    shown: bool
+    say: Say
+
+    def draw(self, folder: Path, style: Style, num: int, seed: int) -> None:
+        stages.draw_faces(
+            folder, style, num, self.size, seed, say=self.say, shown=self.shown
+        )
+
+    @property
+    def how(self) -> dict[str, Any]:
+        return {"say": self.say, "shown": self.shown}
+
+
+# Each returns the signal that ended its training early, or None.
+
+
+def _photos(demo: _Demo, config: ConfigDict) -> int | None:
+    demo.draw(demo.places.faces, "photo", demo.plan.faces, demo.seed)
+    config.data.path = str(demo.places.faces)
+    demo.say("training a small StyleGAN2 on them")
+    return train(config, demo.places.workdir, show_progress=demo.shown).signal
+
+
+def _comics(demo: _Demo, config: ConfigDict) -> int | None:
+    first = stages.comic_seed(demo.seed)
+    demo.draw(demo.places.comic, "comic", demo.plan.comics, first)
+    outcome = stages.fine_tune(demo.places, config, **demo.how)
+    if outcome.signal is None:
+        stages.blend(demo.places, **demo.how)
+        stages.make_demo_pairs(demo.places, demo.plan.pairs, **demo.how)
+    return outcome.signal
+
+
+def _encoder(demo: _Demo, config: ConfigDict) -> int | None:
+    outcome = demo_psp.train_encoder(demo.places, config, **demo.how)
+    if outcome.signal is None:
+        first = demo_psp.new_seed(demo.seed)
+        demo.draw(demo.places.new, "photo", demo.plan.photos, first)
+        demo_psp.stylize_new(demo.places, **demo.how)
+    return outcome.signal
+
+
+def _student(demo: _Demo, config: ConfigDict) -> int | None:
+    demo_student.find_smile(demo.places, demo.plan.readings, **demo.how)
+    demo_student.make_smiles(demo.places, demo.plan.smiles, **demo.how)
+    outcome = demo_student.train_student(demo.places, config, **demo.how)
+    if outcome.signal is None:
+        first = demo_student.later_seed(demo.seed)
+        demo.draw(demo.places.later, "photo", demo.plan.later, first)
+        share = config.data.held_out
+        demo_student.measure_student(demo.places, share, **demo.how)
+    return outcome.signal

@@ -1,4 +1,4 @@
-"""The demo's ``report.html``: five chapters, and what to type for each."""
+"""The demo's ``report.html``: six chapters, and what to type for each."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from stylegan_jax.pipelines.demo_stages import (
     comic_seed,
     grid_resolutions,
 )
+from stylegan_jax.pipelines.demo_student_page import student_chapter
 from stylegan_jax.pipelines.generate import generate
 from stylegan_jax.pipelines.report import Chapter, Section, write_report
 from stylegan_jax.pipelines.report_run import (
@@ -45,9 +46,10 @@ what happened. The faces below that move from noise to people are the generator'
 drawings.
 
 Then it taught a copy of that generator another style from {comics} pictures, blended \
-the two, and made {pairs} pairs of one face in both styles. Last, an encoder learned \
-from the pairs to put any photo into the style. The same commands take your own \
-pictures; what to type is under each chapter and at the end."""
+the two, and made {pairs} pairs of one face in both styles. An encoder learned \
+from the pairs to put any photo into the style. Last, it found out which way a smile \
+lies in the latents, and a small network learned to make any photo smile. The same \
+commands take your own pictures; what to type is under each chapter and at the end."""
 
 COMIC = """{comics} comic faces of other people than in the photos, without any \
 pairing: a copy of the first generator goes on with these (fine-tuning), and keeps the \
@@ -130,6 +132,10 @@ class Plan(Protocol):
     def psp_overrides(self) -> tuple[str, ...]:
         """Of the encoder's training."""
 
+    @property
+    def student_overrides(self) -> tuple[str, ...]:
+        """Of the student's training."""
+
 
 def write_page(places: Places, plan: Plan, *, size: int, seed: int) -> Path:
     """Draws new faces with the first generator and the blend, and writes the page.
@@ -174,6 +180,7 @@ def write_page(places: Places, plan: Plan, *, size: int, seed: int) -> Path:
             _blend_chapter(places, new, mixed),
             _pairs_chapter(places, plan),
             psp_chapter(places, plan.psp_overrides, size=size, seed=seed),
+            student_chapter(places, plan.student_overrides, size=size, seed=seed),
         ],
         next_steps=[
             (text, c.format(workdir=shlex.quote(str(places.workdir))))

@@ -84,7 +84,7 @@ def psp_chapter(
     measured = made["measured"]
     ratio, l2 = measured["val/l2_ratio"], measured["val/l2"]
     share = config["resolved.data.held_out"]
-    trained, held_out = split_of_pairs(places, share)
+    trained, held_out = split_of_pairs(places.pairs, share)
     judged = min(held_out, config["resolved.eval.num"])
     text = TEXT.format(
         pairs=trained + held_out, held_out=held_out, best=f"{made['nimg'] / 1000:g}"
@@ -103,7 +103,7 @@ def psp_chapter(
             "L2 of the outputs (pictures in [-1, 1])": f"{l2:.4f}",
             "L2 of the mean latent's picture": f"{measured['val/l2_mean_latent']:.4f}",
             "held-out pairs measured": f"{judged}",
-            **_speed(stats),
+            **speed_tiles(stats),
         },
         run=places.psp,
         curves=PSP_CURVES,
@@ -113,7 +113,7 @@ def psp_chapter(
     )
 
 
-def _speed(stats: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+def speed_tiles(stats: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """Training time and images per second, as the run wrote them down."""
     found = {}
     if stats and is_number(stats[-1].get("seconds")):

@@ -108,6 +108,46 @@ class Places:
         """The contact sheet of new photos and what became of them."""
         return self.psp / "new.png"
 
+    @property
+    def direction(self) -> Path:
+        """The direction that makes faces smile; ``--direction smile`` finds it."""
+        return self.workdir / "directions" / "smile.npz"
+
+    @property
+    def strip(self) -> Path:
+        """Faces moved along the direction, as a sheet."""
+        return self.direction.with_name("strip.png")
+
+    @property
+    def steps(self) -> Path:
+        """What was measured on more of them."""
+        return self.direction.with_name("steps.json")
+
+    @property
+    def smiles(self) -> Path:
+        """The set of pairs of a face before and after the edit."""
+        return self.workdir / "smiles"
+
+    @property
+    def student(self) -> Path:
+        """The run whose student learns from these."""
+        return self.workdir / "student"
+
+    @property
+    def later(self) -> Path:
+        """Toy photos that the student is measured on."""
+        return self.workdir / "later"
+
+    @property
+    def smiled(self) -> Path:
+        """What becomes of them; within the run, and deleted with it."""
+        return self.student / "later"
+
+    @property
+    def measured(self) -> Path:
+        """Smiles before and after the student."""
+        return self.student / "smile.json"
+
 
 def comic_seed(seed: int) -> int:
     """Seed of the first comic, of other people than the photos' from ``seed`` on."""

@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from stylegan_jax.checkpoints.generator import GeneratorNetwork
 from stylegan_jax.checkpoints.load import find_model, model_from
 from stylegan_jax.checkpoints.model_file import read_model, sha256_of
-from stylegan_jax.checkpoints.psp import PSPNetwork
-from stylegan_jax.checkpoints.stylegan2_generator import StyleGAN2Generator
 from stylegan_jax.data.dataset import ImageDataset, open_dataset
 from stylegan_jax.errors import UsageError, UserError
 from stylegan_jax.metrics.swd import swd
@@ -36,17 +35,17 @@ def evaluate(
     pair_options: Mapping[str, Any] | None = None,
     progress: Callable[[int], Any] | None = None,
 ) -> dict[str, Any]:
-    """Measures a generator on pictures, or a pSp on pairs.
+    """Measures a generator on pictures, or a pSp or a student on pairs.
 
     Of a generator as many pictures are drawn as real ones are taken: ``num``, or all
     there are where they are fewer. A conditional model draws the labels of the real
-    pictures. For a pSp see `evaluate_pairs.evaluate_pairs`.
+    pictures. For pairs see `evaluate_pairs.evaluate_pairs`.
 
     Args:
         model: a model file or a run's folder.
         data: any data set that training takes.
-        metrics: names, of `METRICS` or `evaluate_pairs.METRICS`; None means the first
-            of them.
+        metrics: names, of `METRICS` or `evaluate_pairs.METRICS`; None means the usual
+            ones.
         num: how many pictures of each kind, at most; None means `MOST` of a generator
             and all pairs.
         seed: of the choice of pictures, of the latents and of the metrics; a pSp is
@@ -55,7 +54,8 @@ def evaluate(
         batch: about how many pictures are computed at a time.
         skip_broken: leave broken real pictures out instead of refusing.
         pair_options: for `evaluate_pairs.evaluate_pairs`: ``networks``, ``held_out``,
-            ``reconstruct``, ``factor`` and ``per_pair``.
+            ``reconstruct``, ``factor``, ``size``, ``classes``, ``attributes`` and
+            ``per_pair``.
         progress: called with the number of pictures drawn since the last call.
 
     Returns:
@@ -78,24 +78,26 @@ def evaluate(
         "model_provenance": opened.metadata.get("provenance", {}),
     }
     given = dict(pair_options or {})
-    if isinstance(opened, PSPNetwork):
+    if isinstance(opened, pairs.MODELS):
         _check_for_pairs(file, seed, truncation_psi, skip_broken)
         found = pairs.evaluate_pairs(
             opened,
             data,
-            metrics=pairs.METRICS[:1] if metrics is None else metrics,
+            metrics=metrics,
             num=num,
             batch=batch,
             progress=progress,
             **given,
         )
         return {"metrics": found.pop("metrics"), **about, **found}
-    if not isinstance(opened, StyleGAN2Generator):
-        raise UserError(f"{file} is no generator and no pSp: give another model.")
+    if not isinstance(opened, GeneratorNetwork):
+        raise UserError(
+            f"{file} is no generator, pSp or pix2pixHD model: give another one."
+        )
     if any(given.values()):
         raise UsageError(
             f"{file} is a generator, and {', '.join(k for k, v in given.items() if v)} "
-            "are for a pSp and its pairs: leave them out."
+            "are for models of pairs: leave them out."
         )
     figures, measured = _evaluate_generator(
         opened,
@@ -114,7 +116,7 @@ def evaluate(
 def _check_for_pairs(
     file: Path, seed: int, truncation_psi: float, skip_broken: bool
 ) -> None:
-    """Refuses options that have no meaning for a pSp."""
+    """Refuses options that have no meaning for a model of pairs."""
     given = [
         name
         for name, value in (
@@ -126,13 +128,13 @@ def _check_for_pairs(
     ]
     if given:
         raise UsageError(
-            f"{file} is a pSp, and {', '.join(given)} are for a generator: leave them "
-            "out."
+            f"{file} is measured on pairs, and {', '.join(given)} are for a generator: "
+            "leave them out."
         )
 
 
 def _evaluate_generator(
-    generator: StyleGAN2Generator,
+    generator: GeneratorNetwork,
     data: str | Path,
     *,
     metrics: Sequence[str],
@@ -178,7 +180,7 @@ def _evaluate_generator(
 
 
 def _open(
-    data: str | Path, generator: StyleGAN2Generator, skip_broken: bool
+    data: str | Path, generator: GeneratorNetwork, skip_broken: bool
 ) -> ImageDataset:
     height, width, channels = generator.image_shape
     dataset = open_dataset(

@@ -1,4 +1,4 @@
-"""Figures of a pSp on pairs: how near its outputs are to what they should be."""
+"""Figures of a pSp or a student on pairs: how near outputs are to their targets."""
 
 from __future__ import annotations
 
@@ -19,15 +19,22 @@ from stylegan_jax.checkpoints.load import load
 from stylegan_jax.checkpoints.model_file import sha256_of
 from stylegan_jax.checkpoints.psp import PSPNetwork
 from stylegan_jax.checkpoints.weights import weights_path
-from stylegan_jax.data.dataset import ImageDataset, open_dataset
-from stylegan_jax.data.mixture import hold_out
-from stylegan_jax.data.training_pairs import open_training_pairs
 from stylegan_jax.errors import UsageError, UserError
-from stylegan_jax.metrics.paired import MEASURED_SIZE, compare, summary
-from stylegan_jax.pipelines.stylize_inputs import Kind
-from stylegan_jax.pipelines.stylize_psp import MAX_FACTOR, PSPPictures, degraded
+from stylegan_jax.latents.attribute_reader import AttributeReader
+from stylegan_jax.metrics.paired import MEASURED_SIZE, compare, retention, summary
+from stylegan_jax.pipelines.attribute_readers import open_reader
+from stylegan_jax.pipelines.evaluate_pair_models import (
+    MODELS,
+    PairModel,
+    PSPOnPairs,
+    StudentOnPairs,
+    open_pairs,
+)
+from stylegan_jax.pipelines.stylize_psp import MAX_FACTOR, degraded
 
-METRICS = ("l2", "lpips", "identity")
+__all__ = ["METRICS", "MODELS", "NETWORKS", "evaluate_pairs", "write_lines"]
+
+METRICS = ("l1", "l2", "lpips", "identity")
 # The networks that a metric may be measured with; the first one if nobody chooses.
 NETWORKS: Mapping[str, Sequence[str]] = {
     "lpips": ("lpips_alex", "lpips_vgg"),
@@ -40,92 +47,183 @@ CHUNK = 64
 
 
 def evaluate_pairs(
-    model: PSPNetwork,
+    model: Any,
     data: str | Path,
     *,
-    metrics: Sequence[str] = ("l2",),
+    metrics: Sequence[str] | None = None,
     networks: Mapping[str, str] | None = None,
     num: int | None = None,
     held_out: float = 0.0,
     reconstruct: bool = False,
     factor: int | None = None,
+    size: int | None = None,
+    classes: int | None = None,
+    attributes: str | None = None,
     per_pair: str | Path | None = None,
     batch: int | None = None,
     progress: Callable[[int], Any] | None = None,
 ) -> dict[str, Any]:
-    """Measures a pSp on a set of pairs.
+    """Measures a pSp or a pix2pixHD student on a set of pairs.
 
     Side A goes through the model and the 8-bit picture that comes out is compared with
-    side B, both averaged down to 256 pixels where they are larger.
+    side B, both averaged down to 256 pixels where they are larger. ``l1`` and ``l2``
+    are of pictures from -1 to 1.
 
     Args:
-        model: the network.
+        model: the network, of `MODELS`.
         data: a set of pairs, see docs/pairs.md; its kept pairs count. With
             ``reconstruct`` also plain pictures.
-        metrics: names, of `METRICS`.
+        metrics: names, of `METRICS`; None for ``l2`` of a pSp, ``l1`` and ``l2`` of a
+            student.
         networks: by metric, which of `NETWORKS`.
         num: the first so many pairs; None means all.
         held_out: only the pairs that training with this share of
             ``data.held_out`` never sees; 0 takes all.
         reconstruct: sources may be the targets; plain pictures are their own.
         factor: shrink sources by it and enlarge them again first; None leaves them.
+        size: side that a student works at; None for the one it was trained at.
+        classes: of the label maps of a student whose file does not tell.
+        attributes: a reader of attributes, see `open_reader`, that looks at what goes
+            in, what comes out and what should come out; None for none.
         per_pair: a .csv or .jsonl that gets the figures of every pair.
         batch: about how many pairs are computed at a time; changes no figure.
         progress: called with the number of pairs done since the last call.
 
     Returns:
         JSON values. ``metrics``: the mean of each figure and its standard deviation
-        ``…_std``; with ``l2`` also ``l2_mean_latent``, that of the picture of the mean
-        latent, and ``l2_ratio``, how many times less ``l2`` is. And on what they were
-        measured: ``data``, ``data_fingerprint``, ``num``, ``held_out``, ``size``,
-        ``networks``, ``reconstruct``, ``factor``, ``iterations``, ``dtype``,
-        ``noise_mode``, ``pictures``.
+        ``…_std``, and what a baseline reaches: of a pSp the picture of the mean latent
+        (``l2_mean_latent``), of a student the source as it is (``l1_identity``, and
+        ``identity_source`` of the metric identity); ``…_ratio`` says how many times
+        less the model's figure is. ``attributes``, where asked for: by name what
+        `retention` says. And on what they were measured: ``data``,
+        ``data_fingerprint``, ``num``, ``held_out``, ``size``, ``networks``,
+        ``reconstruct``, ``factor``, ``baseline``, ``pictures``, and of a pSp
+        ``iterations``, ``dtype``, ``noise_mode``.
 
     Raises:
-        UserError: an unknown metric, weights that are missing, or pairs that do not
-            fit the model.
+        UserError: an unknown metric, weights that are missing, options of another
+            model, or pairs that do not fit the model.
     """
     _check(metrics, networks or {}, per_pair, factor)
-    measure = _Measure(metrics, networks or {}, model.image_shape)
-    pictures = PSPPictures(model)
-    if factor is not None and pictures.kind.classes:
+    opened = _open_model(model, size, classes)
+    wanted = opened.default_metrics if metrics is None else metrics
+    measure = _Measure(wanted, networks or {}, opened)
+    if factor is not None and opened.kind.classes:
         raise UsageError("a factor shrinks pictures, and this model takes class maps.")
-    dataset = _open(data, pictures, held_out, reconstruct)
+    reader = None if attributes is None else open_reader(attributes)
+    dataset = open_pairs(data, opened, held_out, reconstruct)
     total = len(dataset) if num is None else min(num, len(dataset))
-    mean_picture = pictures.draw(pictures.mean[None])[0]
     lines: list[dict[str, float]] = []
-    size = batch or CHUNK
-    for start in range(0, total, size):
-        items = [dataset[i] for i in range(start, min(start + size, total))]
-        sources = np.stack([item["source"] for item in items])
-        targets = np.stack([item["target"] for item in items])
-        if factor is not None:
-            sources = degraded(sources, factor)
-        drawn = pictures.draw(pictures.encode(sources))
-        lines += measure(drawn, targets, mean_picture)
+    for start in range(0, total, batch or CHUNK):
+        items = [dataset[i] for i in range(start, min(start + (batch or CHUNK), total))]
+        lines += _lines(opened, items, measure, factor, reader)
         if progress is not None:
             progress(len(items))
     if per_pair is not None:
         about = [dataset.entry(i) for i in range(total)]
         names = [{"pair": e["index"], "name": e.get("name", "")} for e in about]
         write_lines(per_pair, [{**n, **x} for n, x in zip(names, lines, strict=True)])
-    figures = summary({name: [line[name] for line in lines] for name in lines[0]})
-    if "l2" in figures:
-        figures["l2_ratio"] = figures["l2_mean_latent"] / max(figures["l2"], 1e-12)
-    return {
-        "metrics": figures,
+    columns = {name: [line[name] for line in lines] for name in lines[0]}
+    found: dict[str, Any] = {
+        "metrics": _figures(columns, measure.names, opened.baseline)
+    }
+    if reader is not None:
+        found["attributes"] = _attributes(reader, columns)
+        found["reader"] = dict(reader.document)
+    return found | {
         "data": str(data),
         "data_fingerprint": dataset.fingerprint,
         "num": total,
         "held_out": held_out,
-        "size": [min(MEASURED_SIZE, side) for side in model.image_shape[:2]],
+        "size": [min(MEASURED_SIZE, side) for side in opened.image_shape[:2]],
         "networks": measure.document,
         "reconstruct": reconstruct,
         "factor": factor,
-        "iterations": pictures.iterations,
-        "dtype": model.module.decoder_dtype,
-        "noise_mode": pictures.noise_mode,
+        "baseline": opened.baseline,
+        **opened.document,
         "pictures": "8 bits",
+    }
+
+
+def _lines(
+    model: PairModel,
+    items: Sequence[Mapping[str, np.ndarray]],
+    measure: _Measure,
+    factor: int | None,
+    reader: AttributeReader | None,
+) -> list[dict[str, float]]:
+    """The figures and readings of each of some pairs."""
+    sources = np.stack([item["source"] for item in items])
+    targets = np.stack([item["target"] for item in items])
+    if factor is not None:
+        sources = degraded(sources, factor)
+    drawn = model.draw(sources, items)
+    figures = measure(drawn, targets, model.base(sources))
+    if reader is None:
+        return figures
+    seen = None if model.kind.classes else sources
+    readings = _readings(reader, drawn, targets, seen)
+    return [f | r for f, r in zip(figures, readings, strict=True)]
+
+
+def _open_model(model: Any, size: int | None, classes: int | None) -> PairModel:
+    if isinstance(model, PSPNetwork):
+        if size is not None or classes is not None:
+            raise UsageError(
+                "size and classes are for a pix2pixHD model, and this is a pSp: leave "
+                "them out."
+            )
+        return PSPOnPairs(model)
+    return StudentOnPairs(model, size=size, classes=classes)
+
+
+def _figures(
+    columns: Mapping[str, Sequence[float]], names: Sequence[str], baseline: str
+) -> dict[str, float]:
+    """Means and deviations, and how many times less than the baseline's they are."""
+    figures = summary({name: columns[name] for name in names})
+    for name in METRICS[:3]:
+        base = figures.get(f"{name}_{baseline}")
+        if base is not None:
+            figures[f"{name}_ratio"] = base / max(figures[name], 1e-12)
+    return figures
+
+
+def _readings(
+    reader: AttributeReader,
+    drawn: np.ndarray,
+    targets: np.ndarray,
+    sources: np.ndarray | None,
+) -> list[dict[str, float]]:
+    """What is read from each pair: ``<attribute>_output`` and so on."""
+    sides = {"output": drawn, "target": targets}
+    if sources is not None:
+        sides["source"] = sources[..., :3]  # of two pictures the first
+    found = {side: reader.read(pictures) for side, pictures in sides.items()}
+    return [
+        {
+            f"{name}_{side}": float(values[name][i])
+            for name in reader.names
+            for side, values in found.items()
+        }
+        for i in range(len(drawn))
+    ]
+
+
+def _attributes(
+    reader: AttributeReader, columns: Mapping[str, Sequence[float]]
+) -> dict[str, dict[str, float | None]]:
+    """What became of each attribute over all pairs."""
+    return {
+        name: retention(
+            np.asarray(columns[f"{name}_output"]),
+            np.asarray(columns[f"{name}_target"]),
+            np.asarray(columns[f"{name}_source"])
+            if f"{name}_source" in columns
+            else None,
+            binary=reader.kinds[name] == "binary",
+        )
+        for name in reader.names
     }
 
 
@@ -151,22 +249,23 @@ class _Measure:
 
     Attributes:
         document: JSON values about the networks, by metric.
+        names: of the figures of a pair, once there was one.
     """
 
     def __init__(
-        self,
-        metrics: Sequence[str],
-        networks: Mapping[str, str],
-        image_shape: tuple[int, int, int],
+        self, metrics: Sequence[str], networks: Mapping[str, str], model: PairModel
     ):
-        self._metrics = metrics
+        self._metrics = [name for name in METRICS if name in metrics]
+        self._model = model
         self.document: dict[str, Any] = {}
+        self.names: list[str] = []
         opened: dict[str, Any] = {}
         wanted = [name for name in NETWORKS if name in metrics]
-        if wanted and image_shape[2] != 3:
+        channels = model.image_shape[2]
+        if wanted and channels != 3:
             raise UserError(
                 f"{' and '.join(wanted)} need pictures in RGB and this model draws "
-                f"{image_shape[2]} channels: leave them out."
+                f"{channels} channels: leave them out."
             )
         for name in wanted:
             chosen = networks.get(name, NETWORKS[name][0])
@@ -180,37 +279,62 @@ class _Measure:
         )
 
     def __call__(
-        self, drawn: np.ndarray, targets: np.ndarray, mean_picture: np.ndarray
+        self, drawn: np.ndarray, targets: np.ndarray, base: np.ndarray | None
     ) -> list[dict[str, float]]:
-        """Figures of pairs [N, H, W, C] uint8, with those of one picture for all."""
-        ours, theirs = pad(drawn, TILE), pad(targets, TILE)
-        base = _floats(np.repeat(mean_picture[None], TILE, axis=0))
+        """Figures of pairs [N, H, W, C] uint8, with those of the baseline's pictures.
+
+        Args:
+            drawn: what the model drew.
+            targets: what it should have drawn.
+            base: the baseline's pictures; None where there is none.
+
+        Returns:
+            The figures of each pair by name.
+        """
+        sides = [pad(x, TILE) for x in (drawn, targets)]
+        bases = None if base is None else pad(base, TILE)
         lines: list[dict[str, float]] = []
-        for start in range(0, len(ours), TILE):
-            x, y = (_floats(part[start : start + TILE]) for part in (ours, theirs))
+        for start in range(0, len(sides[0]), TILE):
+            part = slice(start, start + TILE)
+            x, y = (_floats(side[part]) for side in sides)
             found = compare(x, y, lpips=self._lpips, embed=self._embed)
-            wanted = {name: found[name] for name in METRICS if name in self._metrics}
-            if "l2" in wanted:
-                wanted["l2_mean_latent"] = compare(base, y)["l2"]
+            wanted = {name: found[name] for name in self._metrics}
+            if bases is not None:
+                wanted |= self._compared(_floats(bases[part]), y)
             columns = {name: np.asarray(value) for name, value in wanted.items()}
+            self.names = list(columns)
             lines += [
                 {name: float(value[i]) for name, value in columns.items()}
                 for i in range(TILE)
             ]
         return lines[: len(drawn)]
 
+    def _compared(self, base: jax.Array, y: jax.Array) -> dict[str, jax.Array]:
+        """The baseline's figures."""
+        names = [name for name in self._metrics if name in self._model.compared]
+        if not names:
+            return {}
+        lpips = self._lpips if "lpips" in names else None
+        embed = self._embed if "identity" in names else None
+        found = compare(base, y, lpips=lpips, embed=embed)
+        baseline = self._model.baseline
+        keys = {name: f"{name}_{baseline}" for name in METRICS}
+        keys["identity"] = "identity_source"  # of the metric, of what was shown
+        return {keys[name]: found[name] for name in names}
+
 
 def _check(
-    metrics: Sequence[str],
+    metrics: Sequence[str] | None,
     networks: Mapping[str, str],
     per_pair: str | Path | None,
     factor: int | None,
 ) -> None:
     """Raises `UsageError` for what there is not, before anything is read."""
-    unknown = [name for name in metrics if name not in METRICS]
-    if unknown or not metrics:
+    given = METRICS[:1] if metrics is None else metrics
+    unknown = [name for name in given if name not in METRICS]
+    if unknown or not given:
         raise UsageError(
-            f"unknown metrics '{', '.join(unknown)}' of a pSp: choose from "
+            f"unknown metrics '{', '.join(unknown)}' on pairs: choose from "
             f"{', '.join(METRICS)}."
         )
     for name, chosen in networks.items():
@@ -225,84 +349,6 @@ def _check(
         raise UsageError(
             f"figures per pair go into a .csv or .jsonl file, got {per_pair}."
         )
-
-
-def _open(
-    data: str | Path, pictures: PSPPictures, held_out: float, reconstruct: bool
-) -> Any:
-    """The pairs in the model's sizes; only those held out, where a share is given."""
-    height, width, channels = pictures.image_shape
-    if height != width:
-        raise UserError(
-            f"this model draws {height}x{width} and pairs are square: measure another."
-        )
-    if not 0 <= held_out < 1:
-        raise UsageError(f"the share held out is from 0 to 1, got {held_out:g}.")
-    size, kind = min(height, MEASURED_SIZE), pictures.kind
-    # Both kinds of data have what the split needs.
-    opened: Any
-    if Path(data, "manifest.json").is_file():
-        opened = open_training_pairs(
-            data,
-            target_size=size,
-            source_size=kind.size,
-            source_channels=kind.channels,
-            source_labels=kind.classes,
-            reconstruct=reconstruct,
-        )
-    elif not reconstruct or kind.classes:
-        also = "" if kind.classes else ", or plain pictures with --reconstruct"
-        raise UserError(
-            f"{data} is no set of pairs (it has no manifest.json): give one that "
-            f"`stylegan-jax pairs` or `stylegan-jax data pairs` made{also}."
-        )
-    else:
-        own = open_dataset(data, resolution=size, channels=channels)
-        opened = OwnSources(own, kind, np.arange(own.num_images))
-    if not held_out:
-        return opened
-    if not 0 < round(len(opened) * held_out) < len(opened):
-        raise UserError(
-            f"a share of {held_out:g} of the {len(opened)} pairs of {data} is none or "
-            "all of them: give another one."
-        )
-    # Split as training splits any data set: by the pairs' number alone.
-    held: Any = hold_out([(opened, 1.0)], held_out)[1]
-    return held[0][0]
-
-
-class OwnSources:
-    """Plain pictures, each of which is its own target."""
-
-    def __init__(self, pictures: ImageDataset, kind: Kind, places: np.ndarray):
-        """Wraps pictures of one shape.
-
-        Args:
-            pictures: the data set.
-            kind: what the model sees of them.
-            places: int [N], the number of each picture before it was split.
-        """
-        self._pictures, self._kind, self._places = pictures, kind, places
-        self.name, self.fingerprint = pictures.name, pictures.fingerprint
-        self.num_images = pictures.num_images
-
-    def part(self, places: np.ndarray) -> OwnSources:
-        """Some of the pictures, as a set of its own."""
-        chosen = self._pictures.part(places)
-        return OwnSources(chosen, self._kind, self._places[places])
-
-    def __len__(self) -> int:
-        """Number of pictures."""
-        return self.num_images
-
-    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
-        """``source`` uint8 [h, w, c] and ``target`` uint8 [H, W, C]."""
-        target = self._pictures[index]["image"]
-        return {"source": self._kind.fit(target), "target": target}
-
-    def entry(self, index: int) -> dict[str, Any]:
-        """The ``index`` of a picture before the set was split."""
-        return {"index": int(self._places[index])}
 
 
 def _floats(x: np.ndarray) -> jax.Array:

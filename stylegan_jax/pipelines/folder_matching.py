@@ -30,8 +30,8 @@ class Match(NamedTuple):
     b: int
 
 
-def _stems(source: sources.Source) -> dict[str, list[int]]:
-    """Returns the places of every name without ending; one each is wanted."""
+def stems(source: sources.Source) -> dict[str, list[int]]:
+    """The places in a source of every name without ending; one each is wanted."""
     found: dict[str, list[int]] = defaultdict(list)
     for place, name in enumerate(source.names):
         found[os.path.splitext(name)[0]].append(place)
@@ -55,7 +55,7 @@ def match_pictures(
         UserError: names that come twice, pictures without a partner (all are listed),
             or no match.
     """
-    a, b = _stems(ours), _stems(theirs)
+    a, b = stems(ours), stems(theirs)
     twice = [
         f"  {source.path}: {', '.join(source.names[i] for i in places)}"
         for source, stems in ((ours, a), (theirs, b))
@@ -138,7 +138,7 @@ def common_shape(
                 if item != expected:
                     said = f"is {_said(item)} where {_said(expected)} is expected"
                     problems.append(f"  {source.path}: {name}: {said}")
-        if shape is not None and len(sizes) == 2 and not _alike(*sizes):
+        if shape is not None and len(sizes) == 2 and not alike(*sizes):
             said = f"{_said(sizes[0])} and {_said(sizes[1])}"
             problems.append(f"  {names[0]} and {names[1]}: differ in aspect, {said}")
     if problems:
@@ -169,6 +169,7 @@ def _said(size: tuple[int, int]) -> str:
     return f"{size[0]}x{size[1]}"
 
 
-def _alike(one: tuple[int, int], two: tuple[int, int]) -> bool:
+def alike(one: tuple[int, int], two: tuple[int, int]) -> bool:
+    """Whether two (height, width) have nearly one aspect."""
     left, right = one[0] * two[1], two[0] * one[1]
     return abs(left - right) <= ASPECT_TOLERANCE * max(left, right)

@@ -20,6 +20,7 @@ from stylegan_jax.data.parallel import Progress, ordered_map
 from stylegan_jax.data.records import write_arrayrecord
 from stylegan_jax.errors import UsageError, UserError
 from stylegan_jax.pipelines.folder_fitting import Fitting, Made, fit_pair
+from stylegan_jax.pipelines.folder_instances import match_instances, write_instances
 from stylegan_jax.pipelines.folder_matching import (
     Match,
     common_shape,
@@ -106,6 +107,7 @@ def pair_folders(
     dst: str | os.PathLike,
     options: Options | None = None,
     *,
+    instances: str | os.PathLike | None = None,
     curation: Curation | None = None,
     workers: int | None = None,
     progress: Progress = False,
@@ -121,6 +123,8 @@ def pair_folders(
         src_b: pictures of side B.
         dst: the folder to write.
         options: see `Options`.
+        instances: maps of instances, one for every pair, by name; see
+            `folder_instances`. None for none.
         curation: which pairs are kept; None keeps all. See `pair_curation.curate`.
         workers: threads; None means one per core.
         progress: False, True (bar on a terminal), or called with (done, total).
@@ -143,10 +147,10 @@ def pair_folders(
     wanted = options.resolution
     shape = None if wanted is None else prepare.parse_resolution(wanted)
     _check_reconstruct(src_a, src_b, options.reconstruct)
-    _check_apart(dst, (src_a, src_b))
+    _check_apart(dst, [p for p in (src_a, src_b, instances) if p is not None])
     there = None if curation is None or options.overwrite else _complete(Path(dst))
     if there is not None and curation is not None:
-        notes = _check_there(Path(dst), there, (src_a, src_b), options)
+        notes = _check_there(Path(dst), there, (src_a, src_b, instances), options)
         found = _told(Path(dst), there, notes)
         return found | _curate(Path(dst), curation)
     _check_destination(dst, options.overwrite)
@@ -154,7 +158,11 @@ def pair_folders(
     theirs = ours if options.reconstruct else sources.open_source(src_b)
     matches, unmatched = match_pictures(ours, theirs, skip=options.skip_unmatched)
     shape = common_shape(ours, theirs, matches, shape, workers, progress)
-    document = _document(ours, theirs, options) | {
+    maps, places = None, []
+    if instances is not None:
+        maps = sources.open_source(instances)
+        places = match_instances(maps, theirs, matches)
+    document = _document(ours, theirs, options, maps) | {
         "unmatched": unmatched,
         "image_shape": [*shape, options.channels],
         "num": len(matches),
@@ -168,7 +176,10 @@ def pair_folders(
         label="writing pairs",
     )
     with prepare.write_aside(dst) as temporary:
-        _write(temporary, made, matches, options.storage)
+        lines = _write(temporary, made, matches, options.storage)
+        if maps is not None:
+            write_instances(temporary, maps, places, shape, lines, options.storage)
+        write_lines(temporary, lines)
         write_document(temporary, document)
         found = _told(Path(dst), document, None)
         if curation is not None:
@@ -194,7 +205,7 @@ def _told(
 def _check_there(
     dst: Path,
     there: Mapping[str, Any],
-    origins: Sequence[str | os.PathLike],
+    origins: Sequence[str | os.PathLike | None],
     options: Options,
 ) -> list[str]:
     """Refuses to judge a set of other sources or options than those that are given.
@@ -207,7 +218,10 @@ def _check_there(
     """
     notes: dict[str, None] = {}
     wanted = {**there, **_settings(options)}
-    for side, origin in zip("ab", origins, strict=True):
+    for side, origin in zip(("a", "b", manifest.INSTANCES), origins, strict=True):
+        if origin is None:
+            wanted.pop(side, None)
+            continue
         try:
             source = sources.open_source(origin)
             if not len(source):
@@ -230,7 +244,10 @@ def _check_there(
 
 
 def _document(
-    ours: sources.Source, theirs: sources.Source, options: Options
+    ours: sources.Source,
+    theirs: sources.Source,
+    options: Options,
+    maps: sources.Source | None,
 ) -> dict[str, Any]:
     """What ``manifest.json`` says but for what comes of matching the pictures."""
     return {
@@ -239,6 +256,7 @@ def _document(
         "made_from": MADE_FROM,
         "a": {**_identity(ours), **options.side_a()},
         "b": _identity(theirs),
+        **({} if maps is None else {manifest.INSTANCES: _identity(maps)}),
         **_settings(options),
         "complete": True,
     }
@@ -334,8 +352,8 @@ def _write(
     made: Iterator[Made | list[str]],
     matches: Sequence[Match],
     storage: str,
-) -> None:
-    """Writes pictures and ``manifest.jsonl``."""
+) -> list[dict[str, Any]]:
+    """Writes the pictures; the lines of ``manifest.jsonl``."""
     for side in manifest.SIDES:
         (out / side).mkdir(parents=True)
     lines, problems = [], []
@@ -350,7 +368,6 @@ def _write(
             (out / side / f"{manifest.picture_name(index)}.png").write_bytes(data)
     if problems:
         raise refusal(problems, "")
-    write_lines(out, lines)
     if storage == "arrayrecord":
         for side in manifest.SIDES:
             files = sorted((out / side).iterdir())
@@ -358,3 +375,4 @@ def _write(
             pictures = (file.read_bytes() for file in files)
             write_arrayrecord(str(out / f"{side}.arrayrecord"), pictures, names.copy)
             shutil.rmtree(out / side)
+    return lines

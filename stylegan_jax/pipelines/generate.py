@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from stylegan_jax.checkpoints.arguments import MAX_SEED
+from stylegan_jax.checkpoints.generator import GeneratorNetwork
 from stylegan_jax.checkpoints.pictures import PNG_MODES, image_grid, save_png
-from stylegan_jax.checkpoints.stylegan2_generator import StyleGAN2Generator
 from stylegan_jax.errors import UsageError, UserError
 
 MAX_SEEDS = 1_000_000
@@ -58,7 +58,7 @@ def parse_seeds(text: str) -> list[int]:
 
 
 def generate(
-    model: StyleGAN2Generator,
+    model: GeneratorNetwork,
     seeds: Sequence[int],
     out: str | Path,
     *,

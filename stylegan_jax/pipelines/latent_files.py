@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stylegan_jax.checkpoints.stylegan2_generator import StyleGAN2Generator
+from stylegan_jax.checkpoints.generator import GeneratorNetwork
 from stylegan_jax.errors import UserError
 from stylegan_jax.latents.latent_pictures import LatentPictures
 
@@ -103,7 +103,7 @@ def latents_of(
 
 
 def check_width(
-    array: np.ndarray, space: str, model: StyleGAN2Generator, file: object
+    array: np.ndarray, space: str, model: GeneratorNetwork, file: object
 ) -> None:
     """Raises `UserError` unless latents of a space fit a model."""
     wanted = {

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from stylegan_jax.checkpoints.arguments import check_truncation
+from stylegan_jax.checkpoints.generator import GeneratorNetwork
 from stylegan_jax.checkpoints.pictures import PNG_MODES, image_grid, save_png
-from stylegan_jax.checkpoints.stylegan2_generator import StyleGAN2Generator
 from stylegan_jax.errors import UsageError, UserError
 from stylegan_jax.latents.latent_pictures import LatentPictures, parse_layers
 from stylegan_jax.latents.mix import mix
@@ -19,7 +19,7 @@ from stylegan_jax.pipelines.latent_files import latents_of
 
 
 def mix_grid(
-    model: StyleGAN2Generator,
+    model: GeneratorNetwork,
     rows: str,
     columns: str,
     layers: str,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from stylegan_jax.checkpoints.arguments import check_truncation
-from stylegan_jax.checkpoints.stylegan2_generator import StyleGAN2Generator
+from stylegan_jax.checkpoints.generator import GeneratorNetwork
 from stylegan_jax.errors import UsageError
 from stylegan_jax.latents.latent_pictures import LatentPictures
 from stylegan_jax.latents.morph import SPACES, frame_times, latents_at
@@ -24,7 +24,7 @@ MAX_FRAMES = 100_000
 
 
 def morph(
-    model: StyleGAN2Generator,
+    model: GeneratorNetwork,
     out: str | Path,
     *,
     seeds: Sequence[int] | None = None,

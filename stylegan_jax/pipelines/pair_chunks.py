@@ -35,9 +35,17 @@ class Chunks:
     Attributes:
         storage: ``folder`` or ``arrayrecord``.
         num: pairs of the set.
+        sides: that have pictures.
     """
 
-    def __init__(self, out: Path, storage: str, num: int, size: int):
+    def __init__(
+        self,
+        out: Path,
+        storage: str,
+        num: int,
+        size: int,
+        sides: Sequence[str] = manifest.SIDES,
+    ):
         """Looks at nothing yet.
 
         Args:
@@ -45,7 +53,9 @@ class Chunks:
             storage: ``folder`` or ``arrayrecord``.
             num: pairs of the set.
             size: pairs of a chunk.
+            sides: that have pictures, such as ``A`` and ``B``.
         """
+        self.sides = tuple(sides)
         self.storage, self.num = storage, num
         self._out, self._size = out, size
         # Pictures in a folder are written where they stay.
@@ -79,7 +89,7 @@ class Chunks:
         if not zipfile.is_zipfile(self._out / "w.npz"):
             return False
         if self.storage == "arrayrecord":
-            return all(self._is_packed(side) for side in manifest.SIDES)
+            return all(self._is_packed(side) for side in self.sides)
         return all(
             self._has_pictures(self.pairs(chunk), self._lines(chunk))
             for chunk in range(len(self))
@@ -89,20 +99,21 @@ class Chunks:
         """Takes the record away before the chunk's files are written anew."""
         self._record(chunk).unlink(missing_ok=True)
 
-    def write_pair(self, line: Mapping[str, Any], a: bytes, b: bytes) -> dict[str, Any]:
+    def write_pair(
+        self, line: Mapping[str, Any], pictures: Sequence[bytes]
+    ) -> dict[str, Any]:
         """Writes the pictures of a pair.
 
         Args:
             line: of the pair in the manifest.
-            a: the first picture's PNG.
-            b: the second one's.
+            pictures: every side's PNG.
 
         Returns:
             The line for `end`.
         """
-        for side, data in zip(manifest.SIDES, (a, b), strict=True):
+        for side, data in zip(self.sides, pictures, strict=True):
             write_bytes(self._file(side, line["index"]), data)
-        return {**line, SIZES: [len(a), len(b)]}
+        return {**line, SIZES: [len(data) for data in pictures]}
 
     def end(
         self, chunk: int, lines: Sequence[Mapping[str, Any]], latents: Mapping[str, Any]
@@ -142,16 +153,20 @@ class Chunks:
                     arrays.setdefault(name, []).append(found[name])
         _save(self._out / "w.npz", {k: np.concatenate(v) for k, v in arrays.items()})
         if self.storage == "arrayrecord":
-            for side in manifest.SIDES:
+            for side in self.sides:
                 self._pack(side)
         return joined
 
     def clean(self) -> None:
         """Removes pictures that were packed, and what killed processes left."""
         if self.storage == "arrayrecord":
-            for side in manifest.SIDES:
+            for side in self.sides:
                 shutil.rmtree(self._root / side, ignore_errors=True)
-        for folder in (self._out, self._out / PARTS, *map(self._root.joinpath, "AB")):
+        for folder in (
+            self._out,
+            self._out / PARTS,
+            *map(self._root.joinpath, self.sides),
+        ):
             for leftover in folder.glob(".*.part*"):
                 if leftover.name != PARTS:
                     leftover.unlink(missing_ok=True)
@@ -178,8 +193,10 @@ class Chunks:
         """Whether pictures are there, of their recorded size where there is one."""
         sizes = {line["index"]: line.get(SIZES) for line in lines}
         for index in pairs:
-            wanted = sizes.get(index) or (None, None)
-            for side, size in zip(manifest.SIDES, wanted, strict=True):
+            wanted = sizes.get(index) or [None] * len(self.sides)
+            if len(wanted) != len(self.sides):
+                return False
+            for side, size in zip(self.sides, wanted, strict=True):
                 try:
                     found = self._file(side, index).stat().st_size
                 except OSError:

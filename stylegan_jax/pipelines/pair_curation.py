@@ -1,47 +1,61 @@
-"""Curating pairs: scores by networks, what is kept, and a page that shows it."""
+"""Curating pairs: scores by networks and by readers, and what is kept."""
 
 from __future__ import annotations
 
-import base64
-import html
-import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import numpy as np
 
 from stylegan_jax.checkpoints.atomic import write_text
-from stylegan_jax.checkpoints.contact_sheet import viewable
 from stylegan_jax.data import pair_manifest as manifest
-from stylegan_jax.data.images import BrokenPicture
-from stylegan_jax.data.sources import open_source
 from stylegan_jax.errors import UserError
+from stylegan_jax.pipelines import pair_confidence
+from stylegan_jax.pipelines.pair_confidence import Readings
 from stylegan_jax.pipelines.pair_manifest import write_document, write_lines
+from stylegan_jax.pipelines.pair_page import page
+from stylegan_jax.pipelines.pair_pictures import Pictures, refusal, sides_of
 from stylegan_jax.pipelines.pair_scores import Curation, Networks, judge
-from stylegan_jax.pipelines.report_style import STYLE
 from stylegan_jax.training import spmd
 
 # Pairs that are scored between two writes.
 STEP = 64
-# Pairs of each kind on the page, and the side of their pictures.
-SHOWN, THUMBNAIL = 400, 96
 
-PAGE_STYLE = """
-.pairs { display: grid; gap: 12px;
-  grid-template-columns: repeat(auto-fill, minmax(212px, 1fr)); }
-.pairs figure { background: var(--card); border: 1px solid var(--line);
-  border-radius: 10px; padding: 8px; }
-.pairs div { display: grid; grid-template-columns: 1fr 1fr; gap: 4px; }
-.pairs .out { border-color: var(--c1); }
-.pairs figcaption { overflow-wrap: anywhere; }
-"""
+
+class Scorer(Protocol):
+    """What scores pairs: networks, or a reader of attributes."""
+
+    @property
+    def record(self) -> str:
+        """The beginning of the names of files that keep the scores."""
+        ...
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The scores of a pair."""
+        ...
+
+    @property
+    def sides(self) -> tuple[str, ...]:
+        """The pictures that `score` takes."""
+        ...
+
+    def score(self, *pictures: np.ndarray) -> Sequence[Mapping[str, float | None]]:
+        """The scores of pairs, of [N, H, W, C] uint8 of every side."""
+        ...
 
 
 def curate(
-    out: str | Path, curation: Curation, networks: Networks, *, first: int = 0
+    out: str | Path,
+    curation: Curation | None,
+    networks: Networks | None,
+    *,
+    first: int = 0,
+    confidence: Mapping[str, Any] | None = None,
+    readings: Readings | None = None,
 ) -> None:
     """Scores the pairs of a complete set and marks those to keep.
 
@@ -52,9 +66,11 @@ def curate(
 
     Args:
         out: the folder of the set.
-        curation: the bounds.
-        networks: what scores.
+        curation: the bounds; None for none.
+        networks: what scores for them.
         first: pairs of a lower index keep what the manifest says of them.
+        confidence: an entry of `pair_confidence` by which pairs are chosen too.
+        readings: what reads for it; None where all pairs have been read.
 
     Raises:
         UserError: the set is not complete, pictures are missing or damaged (all that
@@ -64,27 +80,54 @@ def curate(
     document = manifest.read_document(out) or {}
     lines = manifest.read_pairs(out, kept=False)
     pictures = Pictures(out, manifest.shapes(document))
-    _score(out, lines, networks, pictures)
+    scorers: list[Scorer] = [x for x in (networks, readings) if x is not None]
+    for scorer in scorers:
+        _score(out, lines, scorer, pictures)
     spmd.wait_for_all("pairs scored")
     if jax.process_index():
         return
-    _check_pictures(out, lines, networks, pictures, document)
-    scored = _scored(out, lines)
+    _check_pictures(out, lines, scorers, pictures, document)
+    records = [x.record for x in scorers]
+    if confidence is not None and readings is None:
+        records.append(pair_confidence.record_of(confidence))
+    scored = _scored(out, lines, records)
     judged = [
         old if old["index"] < first else new
-        for old, new in zip(scored, judge(scored, curation), strict=True)
+        for old, new in zip(scored, _judged(scored, curation, confidence), strict=True)
     ]
-    document["curation"] = {
-        "lpips": list(curation.lpips),
-        "identity": curation.identity,
-        "sharpness": curation.sharpness,
-        "not_scored": networks.not_scored,
-        "judged": document.get("num", len(lines)),
-    }
+    number = document.get("num", len(lines))
+    if curation is not None:
+        document["curation"] = {
+            "lpips": list(curation.lpips),
+            "identity": curation.identity,
+            "sharpness": curation.sharpness,
+            "not_scored": networks.not_scored if networks else [],
+            "judged": number,
+        }
+    if confidence is not None:
+        document["confidence"] = {**confidence, "judged": number}
     shown = page(judged, pictures, document)
     write_lines(out, judged)
     write_text(out / "report.html", shown)
     write_document(out, document)
+
+
+def _judged(
+    lines: Sequence[Mapping[str, Any]],
+    curation: Curation | None,
+    confidence: Mapping[str, Any] | None,
+) -> list[dict[str, Any]]:
+    """The lines with ``keep`` and ``reasons`` anew."""
+    judged = [{**line, "keep": True, "reasons": []} for line in lines]
+    if curation is not None:
+        judged = judge(lines, curation)
+    if confidence is None:
+        return judged
+    more = pair_confidence.reasons_of(lines, confidence)
+    return [
+        {**line, "keep": line["keep"] and not own, "reasons": line["reasons"] + own}
+        for line, own in zip(judged, more, strict=True)
+    ]
 
 
 def bounds_of(
@@ -122,77 +165,10 @@ def bounds_of(
         ) from error
 
 
-class Pictures:
-    """The pictures of a set, wherever they are stored."""
-
-    def __init__(
-        self, out: Path, shapes: Mapping[str, tuple[int, int, int]] | None = None
-    ):
-        """Opens nothing yet.
-
-        Args:
-            out: folder of the set.
-            shapes: (H, W, C) of all pictures of side ``a`` and ``b``; None takes any.
-        """
-        self._out, self._shapes = out, shapes
-        self._records: dict[str, Any] = {}
-
-    def read(self, line: Mapping[str, Any], side: str) -> np.ndarray:
-        """One picture [H, W, C] uint8.
-
-        Args:
-            line: of the manifest.
-            side: ``a`` or ``b``.
-
-        Raises:
-            BrokenPicture: it is missing, damaged or of another shape.
-        """
-        from PIL import Image
-
-        where = line[side]
-        try:
-            if where.endswith(".arrayrecord"):
-                if where not in self._records:
-                    self._records[where] = open_source(self._out / where)
-                data = self._records[where].read(line["index"])
-            else:
-                data = (self._out / where).read_bytes()
-        except OSError as error:
-            reason = f"cannot be read ({error.strerror})"
-            raise BrokenPicture(where, "unreadable", reason) from error
-        try:
-            with Image.open(io.BytesIO(data)) as image:
-                array = np.asarray(image)
-        # Damaged PNGs make Pillow raise SyntaxError, struct.error, zlib.error, ...
-        except Exception as error:
-            said = self._said(line, side)
-            raise BrokenPicture(said, "unreadable", "damaged") from error
-        array = array if array.ndim == 3 else array[:, :, None]
-        if self._shapes is not None and self._shapes[side] != array.shape:
-            reason = f"is {list(array.shape)} and not {list(self._shapes[side])}"
-            raise BrokenPicture(self._said(line, side), "size", reason)
-        return array
-
-    def _said(self, line: Mapping[str, Any], side: str) -> str:
-        where = line[side]
-        return f"{where} record {line['index']}" if where in self._records else where
-
-    def problems(self, lines: Sequence[Mapping[str, Any]]) -> list[str]:
-        """What is wrong with pictures of pairs, a line for each."""
-        found = []
-        for line in lines:
-            for side in "ab":
-                try:
-                    self.read(line, side)
-                except UserError as error:
-                    found.append(f"  {error}")
-        return list(dict.fromkeys(found))
-
-
 def _score(
     out: Path,
     lines: Sequence[Mapping[str, Any]],
-    networks: Networks,
+    scorer: Scorer,
     pictures: Pictures,
 ) -> None:
     """Scores this process's steps that are not scored yet, and records each.
@@ -201,31 +177,33 @@ def _score(
     tells of them when no process is at work any more.
     """
     for part in _steps(lines)[jax.process_index() :: jax.process_count()]:
-        if _has_scores(out, part, networks):
+        if _has_scores(out, part, scorer):
             continue
         try:
-            a, b = (np.stack([pictures.read(x, side) for x in part]) for side in "ab")
+            sides = [
+                np.stack([pictures.read(line, side) for line in part])
+                for side in scorer.sides
+            ]
         except UserError:
             continue
-        found = networks.score(a, b)
+        found = scorer.score(*sides)
         text = {str(x["index"]): s for x, s in zip(part, found, strict=True)}
-        write_text(_record(out, part), json.dumps(text))
+        write_text(_record(out, part, scorer.record), json.dumps(text))
 
 
 def _steps(lines: Sequence[Mapping[str, Any]]) -> list[Sequence[Mapping[str, Any]]]:
     return [lines[start : start + STEP] for start in range(0, len(lines), STEP)]
 
 
-def _has_scores(
-    out: Path, part: Sequence[Mapping[str, Any]], networks: Networks
-) -> bool:
-    return all(set(networks.names) <= set(scores) for scores in _known(out, part))
+def _has_scores(out: Path, part: Sequence[Mapping[str, Any]], scorer: Scorer) -> bool:
+    known = _known(out, part, scorer.record)
+    return all(set(scorer.names) <= set(scores) for scores in known)
 
 
 def _check_pictures(
     out: Path,
     lines: Sequence[Mapping[str, Any]],
-    networks: Networks,
+    scorers: Sequence[Scorer],
     pictures: Pictures,
     document: Mapping[str, Any],
 ) -> None:
@@ -233,155 +211,43 @@ def _check_pictures(
     missing = {
         line[side]: f"  {line[side]}: is not there."
         for line in lines
-        for side in "ab"
+        for side in sides_of(line)
         if not (out / line[side]).is_file()
     }
     problems = list(missing.values())
     if not problems:
         for part in _steps(lines):
-            if not _has_scores(out, part, networks):
+            if not all(_has_scores(out, part, scorer) for scorer in scorers):
                 problems += pictures.problems(part)
     if problems:
-        raise _refusal(problems, document)
+        raise refusal(problems, document)
 
 
-def _refusal(problems: Sequence[str], document: Mapping[str, Any]) -> UserError:
-    again = (
-        "make the set anew with --overwrite"
-        if "made_from" in document
-        else "remove what is damaged and run the command again, which draws it anew"
-    )
-    listed = "\n".join(dict.fromkeys(problems))
-    return UserError(
-        f"pictures of pairs cannot be read, so that none was judged: {again}:\n{listed}"
-    )
+def _record(out: Path, part: Sequence[Mapping[str, Any]], name: str) -> Path:
+    return out / ".parts" / f"{name}-{part[0]['index']:08d}.json"
 
 
-def _record(out: Path, part: Sequence[Mapping[str, Any]]) -> Path:
-    return out / ".parts" / f"scores-{part[0]['index']:08d}.json"
-
-
-def _known(out: Path, part: Sequence[Mapping[str, Any]]) -> list[Mapping[str, float]]:
-    """The networks' scores that a step's record has; empty ones without."""
+def _known(
+    out: Path, part: Sequence[Mapping[str, Any]], name: str
+) -> list[Mapping[str, float]]:
+    """The scores that a step's record has; empty ones without."""
     try:
-        found = json.loads(_record(out, part).read_text(encoding="utf-8"))
+        found = json.loads(_record(out, part, name).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         found = {}
     return [found.get(str(line["index"]), {}) for line in part]
 
 
-def _scored(out: Path, lines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The lines with all scores."""
+def _scored(
+    out: Path, lines: Sequence[Mapping[str, Any]], records: Sequence[str]
+) -> list[dict[str, Any]]:
+    """The lines with all scores that are recorded under these names."""
     scored = []
-    for start in range(0, len(lines), STEP):
-        part = lines[start : start + STEP]
-        for line, scores in zip(part, _known(out, part), strict=True):
-            scored.append({**line, "scores": {**line["scores"], **scores}})
+    for part in _steps(lines):
+        known = [_known(out, part, name) for name in records]
+        for line, *scores in zip(part, *known, strict=True):
+            merged = dict(line["scores"])
+            for more in scores:
+                merged |= more
+            scored.append({**line, "scores": merged})
     return scored
-
-
-def page(
-    lines: Sequence[Mapping[str, Any]],
-    pictures: Pictures,
-    document: Mapping[str, Any],
-) -> str:
-    """The contact sheet, one HTML page that needs no other file.
-
-    Args:
-        lines: of the manifest, judged.
-        pictures: of the set.
-        document: of the set, curated.
-
-    Returns:
-        The page.
-
-    Raises:
-        UserError: pictures that it shows are missing or damaged (all are listed).
-    """
-    out = [line for line in lines if not line["keep"]]
-    kept = [line for line in lines if line["keep"]]
-    curation = document["curation"]
-    notes = "".join(
-        f"<p class=note>No score, and no bound: {html.escape(text)}.</p>"
-        for text in curation["not_scored"]
-    )
-    low, high = curation["lpips"]
-    shown = _thumbnails([*out[:SHOWN], *kept[:SHOWN]], pictures, document)
-    sections = "".join(
-        _section(title, part, shown) for title, part in (
-            ("Pairs left out", out), ("Pairs kept", kept),
-        )
-    )  # fmt: skip
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width">'
-        f"<title>Pairs</title><style>{STYLE}{PAGE_STYLE}</style></head><body><main>"
-        f"<h1>{len(kept)} of {len(lines)} pairs kept</h1>"
-        f'<p class="intro">Bounds: LPIPS from {low:g} to {high:g}, identity at least '
-        f"{curation['identity']:g}, sharpness at least {curation['sharpness']:g} of "
-        "the median. To overrule them, edit <code>keep</code> in "
-        f"<code>manifest.jsonl</code>.</p>{notes}{sections}</main></body></html>\n"
-    )
-
-
-def _thumbnails(
-    lines: Sequence[Mapping[str, Any]],
-    pictures: Pictures,
-    document: Mapping[str, Any],
-) -> dict[int, list[str]]:
-    """Both pictures of pairs as data URIs, by index."""
-    found: dict[int, list[str]] = {}
-    problems: list[str] = []
-    for line in lines:
-        try:
-            a, b = (pictures.read(line, side) for side in "ab")
-            # Class numbers are nearly black: an odd factor gives each its own grey.
-            a = a * np.uint8(47) if manifest.has_labels(document) else a
-            found[line["index"]] = [_thumbnail(a), _thumbnail(b)]
-        except UserError:
-            problems += pictures.problems([line])
-    if problems:
-        raise _refusal(problems, document)
-    return found
-
-
-def _section(
-    title: str, lines: Sequence[Mapping[str, Any]], shown: Mapping[int, Sequence[str]]
-) -> str:
-    figures = "".join(_figure(line, shown[line["index"]]) for line in lines[:SHOWN])
-    more = len(lines) - SHOWN
-    rest = f'<p class="note">{more} more are not shown.</p>' if more > 0 else ""
-    body = (
-        f'<div class="pairs">{figures}</div>' if lines else '<p class="none">None.</p>'
-    )
-    return f"<h2>{title}: {len(lines)}</h2>{body}{rest}"
-
-
-def _figure(line: Mapping[str, Any], thumbnails: Sequence[str]) -> str:
-    images = "".join(
-        f'<img alt="{side} of pair {line["index"]}" src="{data}">'
-        for side, data in zip(manifest.SIDES, thumbnails, strict=True)
-    )
-    said = "; ".join(line["reasons"]) or ", ".join(
-        f"{name} {value:.3g}"
-        for name, value in line["scores"].items()
-        if name in ("lpips", "identity", "difference")
-    )
-    kind = "" if line["keep"] else ' class="out"'
-    # Drawn pairs have a seed; pairs of two folders the name of their pictures.
-    origin = f"seed {line['seed']}" if "seed" in line else line.get("stem", "")
-    return (
-        f"<figure{kind}><div>{images}</div><figcaption>{line['index']}, "
-        f"{html.escape(str(origin))}<br>{html.escape(said)}</figcaption></figure>"
-    )
-
-
-def _thumbnail(picture: np.ndarray) -> str:
-    from PIL import Image
-
-    image = Image.fromarray(viewable(picture))
-    image.thumbnail((THUMBNAIL, THUMBNAIL))
-    stream = io.BytesIO()
-    image.save(stream, "JPEG", quality=85)
-    data = base64.b64encode(stream.getvalue()).decode("ascii")
-    return f"data:image/jpeg;base64,{data}"

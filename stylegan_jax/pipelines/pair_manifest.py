@@ -6,7 +6,7 @@ They are read by `stylegan_jax.data.pair_manifest`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from stylegan_jax.data.pair_manifest import SIDES, picture_name
 from stylegan_jax.errors import UserError
 
 # Entries of manifest.json that may differ when a set is made again in its folder.
-MAY_DIFFER = ("complete", "curation", "num")
+MAY_DIFFER = ("complete", "confidence", "curation", "num")
 
 
 def write_document(folder: Path, document: Mapping[str, Any]) -> None:
@@ -62,7 +62,8 @@ def check_same(
 
 def _short(value: Any) -> str:
     if isinstance(value, Mapping):  # a side; its provenance would fill the screen
-        names = ("file", "source", "kind", "direction", "strength", "layers")
+        names = ("file", "source", "kind", "direction", "strength", "layers",
+                 "seed_offset")  # fmt: skip
         known = [json.dumps(value[name]) for name in names if name in value]
         if "channels" in value:
             known.append(f"channels {value['channels']}")
@@ -85,7 +86,11 @@ def write_lines(folder: Path, lines: Iterable[Mapping[str, Any]]) -> None:
 
 
 def line_of(
-    index: int, seed: int, storage: str, scores: Mapping[str, float]
+    index: int,
+    seed: int,
+    storage: str,
+    scores: Mapping[str, float],
+    sides: Sequence[str] = SIDES,
 ) -> dict[str, Any]:
     """The object of one pair.
 
@@ -94,12 +99,13 @@ def line_of(
         seed: that both pictures were drawn from.
         storage: one of `STORAGES`.
         scores: by name.
+        sides: that have pictures, such as ``A`` and ``B``.
     """
     name = picture_name(index)
     if storage == "folder":
-        where = {side.lower(): f"{side}/{name}.png" for side in SIDES}
+        where = {side.lower(): f"{side}/{name}.png" for side in sides}
     else:
-        where = {side.lower(): f"{side}.arrayrecord" for side in SIDES}
+        where = {side.lower(): f"{side}.arrayrecord" for side in sides}
     return {
         "index": index,
         "name": name,

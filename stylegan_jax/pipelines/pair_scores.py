@@ -96,7 +96,12 @@ class Networks:
     Attributes:
         not_scored: a sentence for every score that cannot be had.
         names: the scores that can.
+        record: the beginning of the names of files that keep the scores.
+        sides: the pictures that `score` takes.
     """
+
+    record = "scores"
+    sides = ("a", "b")
 
     def __init__(self, image_shape: tuple[int, int, int]):
         """Loads what is there.
@@ -135,17 +140,17 @@ class Networks:
         found = [("lpips", self._lpips), ("identity", self._identity)]
         return tuple(name for name, network in found if network is not None)
 
-    def score(self, a: np.ndarray, b: np.ndarray) -> list[dict[str, float]]:
+    def score(self, *pictures: np.ndarray) -> list[dict[str, float]]:
         """Scores pairs.
 
         Args:
-            a: [N, H, W, 3] uint8, N ≥ 1.
-            b: the same shape.
+            *pictures: sides A and B, both [N, H, W, 3] uint8, N ≥ 1.
 
         Returns:
             For every pair the scores of `names`: ``lpips`` from 0 up and ``identity``,
             the cosine of the faces' embeddings.
         """
+        a, b = pictures
         scores: list[dict[str, float]] = [{} for _ in a]
         ours, theirs = pad(a, TILE), pad(b, TILE)
         for start in range(0, len(ours), TILE):
@@ -180,7 +185,7 @@ def judge(
         The lines with ``keep`` and ``reasons`` anew.
     """
     curation.check()
-    sides = ("sharpness_a", "sharpness_b")
+    sides = ("sharpness_a", "sharpness_b", "sharpness_c")
     medians = {
         side: float(np.median(found))
         for side in sides

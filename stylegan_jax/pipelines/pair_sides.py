@@ -1,10 +1,13 @@
-"""The two sides of a pair: the base's picture, and a blend's or an edited one."""
+"""The sides of a pair: the base's picture, and a blend's or an edited one.
+
+Some sets have a third side, C: the opposite edit, or a second person whose fine layers
+the first one gets (face mixing).
+"""
 
 from __future__ import annotations
 
 import dataclasses
-import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +18,14 @@ from stylegan_jax.checkpoints.arguments import MAX_SEED
 from stylegan_jax.checkpoints.load import find_model, load_generator
 from stylegan_jax.checkpoints.model_file import sha256_of
 from stylegan_jax.checkpoints.pictures import PNG_MODES
+from stylegan_jax.data.pair_manifest import SIDES, THIRD
 from stylegan_jax.errors import UsageError, UserError
 from stylegan_jax.latents.latent_pictures import LatentPictures, edit, parse_layers
+from stylegan_jax.pipelines.direction_files import find_direction, read_direction
 
-# Where a file of directions has its array, in the order in which they are looked for.
-DIRECTION_KEYS = ("direction", "unit")
+# The second person of pair i is drawn from the pair's seed + this, modulo 2^32: far
+# from every seed that a set of pairs will reach.
+SECOND_PERSON = 2**31
 # The end of a note; pairs without a difference teach a student nothing.
 ALIKE = ": the two pictures of every pair are the same"
 
@@ -30,30 +36,46 @@ class Direction:
 
     Attributes:
         path: an ``.npy`` with an array, or an ``.npz`` with ``direction`` or ``unit``;
-            [w_dim], or [num_ws, w_dim] for one direction per layer.
+            [w_dim], or [num_ws, w_dim] for one direction per layer. Or a bare name; see
+            `direction_files.find_direction`.
         strength: factor of the direction.
         layers: text such as ``0-7``; None means all.
+        both: whether there is a third picture, moved as far the other way.
     """
 
     path: Path
     strength: float
     layers: str | None = None
+    both: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Mix:
+    """Face mixing: the second picture has some layers of a second person, the third.
+
+    Attributes:
+        layers: text such as ``8-17``, the layers of the second person.
+    """
+
+    layers: str
 
 
 class Sides:
-    """Draws both pictures of pairs.
+    """Draws the pictures of pairs.
 
     Attributes:
+        names: ``A``, ``B`` and, where there is a third, ``C``.
         document: what the manifest says of them, by side.
         image_shape: (H, W, C) of every picture.
-        has_own_w: whether the second side's latents are other than the first's.
+        own_w: the name of further latents that `draw` gives: ``w_b`` where the second
+            model has another mapping network, ``w_c`` of a second person; else None.
         notes: sentences on what makes both sides alike.
     """
 
     def __init__(
         self,
         base: str | Path,
-        other: str | Path | Direction,
+        other: str | Path | Direction | Mix,
         *,
         truncation_psi: float,
         noise_mode: str,
@@ -64,7 +86,7 @@ class Sides:
         Args:
             base: model of the first pictures.
             other: model of the second ones, or an edit of the first ones' latents.
-            truncation_psi: of both.
+            truncation_psi: of all.
             noise_mode: ``none`` or ``const``.
             label: class, where the models are conditional.
 
@@ -80,63 +102,98 @@ class Sides:
             )
         self._psi, self._label = truncation_psi, label
         self._a = LatentPictures(model, noise_mode=noise_mode)
-        self._direction: np.ndarray | None = None
+        self._b = self._a
+        self.names: tuple[str, ...] = SIDES
+        self.own_w: str | None = None
         self.document: dict[str, Any] = {"a": _document(file, model)}
+        self.notes: list[str] = []
+        # What becomes of the first side's latents and of a second person's.
+        self._edits: list[Callable[[np.ndarray, np.ndarray], np.ndarray]] = []
         if isinstance(other, Direction):
-            self._edit = other
-            self._direction = read_direction(other.path)
-            self._layers = (
-                parse_layers(other.layers, model.num_ws) if other.layers else None
-            )
-            self._b = self._a
-            self.document["b"] = {
-                "direction": other.path.name,
-                "sha256": sha256_of(other.path),
-                "strength": other.strength,
-                "layers": self._layers,
-            }
-            # Told before minutes of work, not after.
-            _check_strength(other, self._direction)
-            shape = (1, model.num_ws, model.module.w_dim)
-            zeros = np.zeros(shape, np.float32)
-            moved = edit(zeros, self._direction, other.strength, self._layers)
-            alike = f"{other.path} at strength {other.strength:g} moves nothing"
-            self.notes = [] if moved.any() else [alike + ALIKE]
+            self._open_direction(other, file, model)
+        elif isinstance(other, Mix):
+            self._open_mix(other, model)
         else:
-            second = find_model(other)
-            theirs = load_generator(second)
-            _check_pair(file, model, second, theirs)
-            self._b = LatentPictures(theirs, noise_mode=noise_mode)
-            self.document["b"] = _document(second, theirs)
-            same = self.document["a"]["sha256"] == self.document["b"]["sha256"]
-            self.notes = [f"{file} and {second} are one model{ALIKE}"] if same else []
-        self.has_own_w = self._direction is None and not _same_mapping(self._a, self._b)
+            self._open_model(other, file, model)
+
+    def _open_direction(self, chosen: Direction, file: Path, model: Any) -> None:
+        path = find_direction(chosen.path, file)
+        direction = read_direction(path)
+        layers = parse_layers(chosen.layers, model.num_ws) if chosen.layers else None
+        # Told before minutes of work, not after.
+        _check_strength(chosen, direction)
+        shape = (1, model.num_ws, model.module.w_dim)
+        zeros = np.zeros(shape, np.float32)
+        if not edit(zeros, direction, chosen.strength, layers).any():
+            alike = f"{path} at strength {chosen.strength:g} moves nothing"
+            self.notes.append(alike + ALIKE)
+        strengths = {"b": chosen.strength}
+        if chosen.both:
+            self.names = (*SIDES, THIRD)
+            strengths["c"] = -chosen.strength
+        for side, strength in strengths.items():
+            self._edits.append(_mover(direction, strength, layers))
+            self.document[side] = {
+                "direction": path.name,
+                "sha256": sha256_of(path),
+                "strength": strength,
+                "layers": layers,
+            }
+
+    def _open_mix(self, chosen: Mix, model: Any) -> None:
+        layers = parse_layers(chosen.layers, model.num_ws)
+        self.names, self.own_w = (*SIDES, THIRD), "w_c"
+
+        def mixed(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+            mix = ours.copy()
+            mix[:, layers] = theirs[:, layers]
+            return mix
+
+        self._edits += [mixed, lambda ours, theirs: theirs]
+        self.document["b"] = {"kind": "mix", "layers": layers}
+        self.document["c"] = {"kind": "second person", "seed_offset": SECOND_PERSON}
+
+    def _open_model(self, other: str | Path, file: Path, model: Any) -> None:
+        second = find_model(other)
+        theirs = load_generator(second)
+        _check_pair(file, model, second, theirs)
+        self._b = LatentPictures(theirs, noise_mode=self._a.noise_mode)
+        self.document["b"] = _document(second, theirs)
+        if self.document["a"]["sha256"] == self.document["b"]["sha256"]:
+            self.notes.append(f"{file} and {second} are one model{ALIKE}")
+        own = not _same_mapping(self._a, self._b)
+        self.own_w = "w_b" if own else None
+        self._edits.append(lambda ours, theirs: theirs if own else ours)
 
     def draw(
         self, seeds: Sequence[int]
-    ) -> tuple[np.ndarray, np.ndarray | None, Iterator[tuple[np.ndarray, np.ndarray]]]:
+    ) -> tuple[np.ndarray, np.ndarray | None, Iterator[tuple[np.ndarray, ...]]]:
         """Draws the pairs of seeds.
 
         Args:
             seeds: integers from 0 to 2^32 - 1, at least one.
 
         Returns:
-            w of the first side, [N, w_dim] float32, truncated; that of the second where
-            `has_own_w`, else None; and both sides' pictures, [n, H, W, C] uint8, part
-            by part in order.
+            w of the first side, [N, w_dim] float32, truncated; that of `own_w`, if any;
+            and all sides' pictures, [n, H, W, C] uint8, part by part in order.
         """
         z = self._a.model.latents(list(seeds))
-        ours = self._mapped(self._a, z)
-        theirs = ours
-        if self._direction is not None:
-            theirs = edit(ours, self._direction, self._edit.strength, self._layers)
-        elif self.has_own_w:
+        ours = theirs = self._mapped(self._a, z)
+        if self.own_w == "w_b":
             theirs = self._mapped(self._b, z)
+        elif self.own_w == "w_c":
+            others = [second_seed(seed) for seed in seeds]
+            theirs = self._mapped(self._a, self._a.model.latents(others))
+        latents = [ours, *(make(ours, theirs) for make in self._edits)]
         pictures = zip(
-            self._a.iter_images([ours]), self._b.iter_images([theirs]), strict=True
+            *(
+                (self._a if i == 0 else self._b).iter_images([w])
+                for i, w in enumerate(latents)
+            ),
+            strict=True,
         )
         # Without a cutoff the latents of all layers are one.
-        own = theirs[:, 0] if self.has_own_w else None
+        own = theirs[:, 0] if self.own_w else None
         return ours[:, 0], own, pictures
 
     def _mapped(self, side: LatentPictures, z: np.ndarray) -> np.ndarray:
@@ -184,42 +241,15 @@ def _same_mapping(one: LatentPictures, two: LatentPictures) -> bool:
     )
 
 
-def read_direction(path: str | Path) -> np.ndarray:
-    """Reads a direction.
+def _mover(
+    direction: np.ndarray, strength: float, layers: list[int] | None
+) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    return lambda ours, theirs: edit(ours, direction, strength, layers)
 
-    Args:
-        path: see `Direction`.
 
-    Returns:
-        [w_dim] or [num_ws, w_dim] float32.
-
-    Raises:
-        UserError: it cannot be read, or holds no such array.
-    """
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.lib.npyio.NpzFile):
-            with loaded:
-                names = [name for name in DIRECTION_KEYS if name in loaded.files]
-                if not names:
-                    raise UserError(
-                        f"{path} has no array {' or '.join(DIRECTION_KEYS)} (it has "
-                        f"{', '.join(loaded.files) or 'none'})."
-                    )
-                loaded = loaded[names[0]]
-    except FileNotFoundError as error:
-        raise UserError(f"there is no file {path}: check the name.") from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        if isinstance(error, UserError):
-            raise
-        raise UserError(f"{path} is no .npy or .npz file: {error}.") from error
-    fits = loaded.dtype.kind in "fiu" and loaded.ndim in (1, 2) and loaded.size > 0
-    if not fits or not np.isfinite(loaded).all():
-        raise UserError(
-            f"a direction is [w_dim] or [num_ws, w_dim] finite numbers and {path} has "
-            f"{list(loaded.shape)} {loaded.dtype}."
-        )
-    return loaded.astype(np.float32)
+def second_seed(seed: int) -> int:
+    """The seed of the second person in the pair of a seed; see `SECOND_PERSON`."""
+    return (seed + SECOND_PERSON) % (MAX_SEED + 1)
 
 
 def _check_strength(chosen: Direction, direction: np.ndarray) -> None:

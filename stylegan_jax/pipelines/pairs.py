@@ -1,5 +1,5 @@
 """Paired pictures: the same seeds through a base and a blend, or before and after an
-edit.
+edit; some sets have a third picture, of the opposite edit or of a second person.
 
 The set is made in chunks of pairs. A chunk that is not done, or that has lost files, is
 made again with the same result, since a pair depends on its seed alone. Processes take
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,11 @@ from stylegan_jax.data import pair_manifest as manifest
 from stylegan_jax.data.parallel import default_workers
 from stylegan_jax.errors import UsageError, UserError
 from stylegan_jax.pipelines.pair_chunks import PARTS, Chunks
+from stylegan_jax.pipelines.pair_confidence import (
+    Confidence,
+    Readings,
+    confidence_of,
+)
 from stylegan_jax.pipelines.pair_curation import bounds_of, curate
 from stylegan_jax.pipelines.pair_manifest import (
     check_same,
@@ -30,8 +35,20 @@ from stylegan_jax.pipelines.pair_manifest import (
     write_document,
     write_lines,
 )
-from stylegan_jax.pipelines.pair_scores import Curation, Networks, pixel_scores
-from stylegan_jax.pipelines.pair_sides import Direction, Sides, check_seed_range
+from stylegan_jax.pipelines.pair_scores import (
+    Curation,
+    Networks,
+    pixel_scores,
+    rounded,
+    sharpness,
+)
+from stylegan_jax.pipelines.pair_sides import (
+    Direction,
+    Mix,
+    Sides,
+    check_seed_range,
+    second_seed,
+)
 from stylegan_jax.training import lock, spmd
 
 # Pairs of a chunk: about as many pictures as fit in half a GiB, so that little is lost
@@ -76,10 +93,11 @@ class Options:
 def make_pairs(
     out: str | Path,
     base: str | Path,
-    other: str | Path | Direction,
+    other: str | Path | Direction | Mix,
     options: Options,
     *,
     curation: Curation | None = None,
+    confidence: Confidence | None = None,
     progress: Callable[[int], Any] | None = None,
 ) -> dict[str, Any]:
     """Makes a set of pairs, or goes on with one; see docs/pairs.md for its files.
@@ -87,11 +105,15 @@ def make_pairs(
     Args:
         out: the folder; what is there already is not drawn again.
         base: the model of the first pictures, a file or a run's folder.
-        other: the model of the second ones, or an edit of the first ones' latents.
+        other: the model of the second ones, or an edit of the first ones' latents,
+            which may bring a third.
         options: how many, and how they are drawn.
         curation: also score the pairs with networks, mark those to keep, and write
             ``report.html``. Without it, what an earlier call judged stays as it is,
             and pairs that a curated set grows by are judged with its bounds.
+        confidence: also keep only the pairs on which a reader of attributes sees that
+            the edit worked; with or without ``curation``, whose bounds of an earlier
+            call hold as well.
         progress: called with the number of pairs done since the last call.
 
     Returns:
@@ -115,27 +137,18 @@ def make_pairs(
         noise_mode=options.noise_mode,
         label=options.label,
     )
+    # Whatever is refused is so before anything is drawn.
+    readings = Readings(confidence, sides.document) if confidence else None
     _check_place(out)
     with _held(out):
-        task = _Task(out, sides, options, progress)
+        task = _Task(out, sides, options, progress, reads=readings is not None)
         drawn = task.draw()
         spmd.wait_for_all("pairs drawn")
         if jax.process_index() == 0:
             task.finish()
         spmd.wait_for_all("pairs listed")
-        notes, not_scored, first = list(sides.notes), [], 0
-        if curation is None and task.earlier is not None:
-            bounds, first = task.earlier
-            if first < options.num:
-                curation = bounds
-                notes.append(
-                    f"the set was curated: pairs from {first} on are judged with its "
-                    "bounds, those before stay as they are"
-                )
-        if curation is not None:
-            networks = Networks(sides.image_shape)
-            not_scored = networks.not_scored
-            curate(out, curation, networks, first=first)
+        notes = list(sides.notes)
+        not_scored = task.judge(curation, readings, notes)
         lines = manifest.read_pairs(out, kept=False)
     return {
         "out": str(out),
@@ -195,12 +208,14 @@ class _Task:
         sides: Sides,
         options: Options,
         progress: Callable[[int], Any] | None,
+        *,
+        reads: bool,
     ):
         self._out, self._sides, self._options = out, sides, options
         self._progress = progress or (lambda count: None)
         height, width, _ = sides.image_shape
         size = max(LEAST, min(MOST, CHUNK_PIXELS // (height * width)))
-        self._chunks = Chunks(out, options.storage, options.num, size)
+        self._chunks = Chunks(out, options.storage, options.num, size, sides.names)
         self._document = {
             "kind": manifest.KIND,
             "format": manifest.FORMAT,
@@ -217,7 +232,10 @@ class _Task:
             "complete": False,
         }
         # Bounds of an earlier curation, and how many pairs it judged.
-        self.earlier: tuple[Curation, int] | None = None
+        self._earlier: tuple[Curation, int] | None = None
+        # What pairs were chosen by earlier; whether this call reads them anew.
+        self._chosen: dict[str, Any] | None = None
+        self._reads = reads
         self._before: dict[int, dict[str, Any]] = {}
         self._whole = self._begin()
 
@@ -242,11 +260,58 @@ class _Task:
         if listed:
             lines = manifest.read_pairs(self._out, kept=False)
             self._before = {line["index"]: line for line in lines}
-        self.earlier = bounds_of(self._out, found)
-        if self.earlier is not None:
-            judged = self.earlier[1] if listed else 0
-            self.earlier = (self.earlier[0], judged)
+        self._earlier = bounds_of(self._out, found)
+        if self._earlier is not None:
+            judged = self._earlier[1] if listed else 0
+            self._earlier = (self._earlier[0], judged)
             self._document["curation"] = {**found["curation"], "judged": judged}
+        self._chosen = confidence_of(self._out, found)
+        if self._chosen is not None:
+            if self._options.num > found["num"] and not self._reads:
+                raise UserError(
+                    f"{self._out} keeps pairs by a reading of "
+                    f"{self._chosen['attribute']}, and it is to grow: give "
+                    "--keep-confident and --reader again."
+                )
+            self._chosen["judged"] = self._chosen["judged"] if listed else 0
+            self._document["confidence"] = self._chosen
+
+    def judge(
+        self, curation: Curation | None, readings: Readings | None, notes: list[str]
+    ) -> list[str]:
+        """Marks the pairs to keep, where they are asked for or were not judged yet.
+
+        Args:
+            curation: bounds of this call.
+            readings: what reads pairs in this call.
+            notes: gets a sentence where some pairs alone are judged.
+
+        Returns:
+            Sentences on scores that could not be had.
+        """
+        first, num = 0, self._options.num
+        if curation is None and readings is None:
+            judged = [self._earlier[1]] if self._earlier else []
+            judged += [self._chosen["judged"]] if self._chosen else []
+            first = min(judged, default=num)
+            if first >= num:
+                return []
+            notes.append(
+                f"the set was curated: pairs from {first} on are judged with its "
+                "bounds, those before stay as they are"
+            )
+        if curation is None and self._earlier is not None:
+            curation = self._earlier[0]
+        networks = Networks(self._sides.image_shape) if curation else None
+        curate(
+            self._out,
+            curation,
+            networks,
+            first=first,
+            confidence=readings.entry if readings else self._chosen,
+            readings=readings,
+        )
+        return networks.not_scored if networks else []
 
     def draw(self) -> int:
         """Draws this process's chunks that are not done; how many pairs it drew."""
@@ -272,20 +337,27 @@ class _Task:
         # Encoding and writing go on in threads while the devices draw.
         with ThreadPoolExecutor(default_workers()) as pool:
             indices = iter(pairs)
-            for ours, theirs in pictures:
-                for a, b in zip(ours, theirs, strict=True):
-                    waiting.append(pool.submit(self._keep, next(indices), a, b))
-                self._progress(len(ours))
+            for sides in pictures:
+                for pair in zip(*sides, strict=True):
+                    waiting.append(pool.submit(self._keep, next(indices), pair))
+                self._progress(len(sides[0]))
             lines = [job.result() for job in waiting]
-        latents = {"w": w} if own is None else {"w": w, "w_b": own}
+        latents = {"w": w}
+        if own is not None and self._sides.own_w is not None:
+            latents[self._sides.own_w] = own
         self._chunks.end(chunk, lines, latents)
 
-    def _keep(self, index: int, a: np.ndarray, b: np.ndarray) -> dict[str, Any]:
+    def _keep(self, index: int, pictures: Sequence[np.ndarray]) -> dict[str, Any]:
         """Writes the pictures of a pair; its line of the record."""
         seed = self._options.seed + index
-        scores = pixel_scores(a, b)
-        line = line_of(index, seed, self._options.storage, scores)
-        return self._chunks.write_pair(line, encode_png(a), encode_png(b))
+        scores = pixel_scores(*pictures[:2])
+        if len(pictures) > 2:
+            scores["sharpness_c"] = rounded(sharpness(pictures[2]))
+        names = self._sides.names
+        line = line_of(index, seed, self._options.storage, scores, names)
+        if self._sides.own_w == "w_c":
+            line["seed_c"] = second_seed(seed)
+        return self._chunks.write_pair(line, [encode_png(x) for x in pictures])
 
     def finish(self) -> None:
         """Joins the chunks and says that the set is complete; process 0 alone."""

@@ -52,6 +52,12 @@ CURVES: tuple[tuple[str, tuple[str, ...], str], ...] = (
         "latent's picture, which is the same for all.",
     ),
     (
+        "L1 of held-out pairs",
+        ("val/l1", "val/l1_source"),
+        "L1 between what comes out and what should, in [-1, 1], and that of what the "
+        "student is shown.",
+    ),
+    (
         "Times lower than the mean latent's",
         ("val/l2_ratio",),
         "L2 of the mean latent's picture over that of the outputs.",

@@ -20,13 +20,18 @@ from stylegan_jax.errors import UsageError, UserError
 from stylegan_jax.faces.align import output_stems
 from stylegan_jax.faces.names import check_names
 from stylegan_jax.pipelines.stylize_inputs import open_pictures, stamp
+from stylegan_jax.pipelines.stylize_options import Options
 from stylegan_jax.pipelines.stylize_records import SHEET, Latents, Records
 from stylegan_jax.pipelines.stylize_sheet import output_row, write_sheet
-from stylegan_jax.pipelines.stylize_stylists import Options, Stylist, open_stylist
+from stylegan_jax.pipelines.stylize_stylists import Stylist, open_stylist
 
 # Pictures computed at a time, where nobody says otherwise: outputs of about as many
 # pixels wait in memory.
 CHUNK_PIXELS, MOST = 2**25, 64
+
+# The part of what a model sees that is the picture itself; None for all of it.
+Window = tuple[slice, slice] | None
+Seen = tuple[np.ndarray, Window]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +85,8 @@ def stylize(
     Args:
         model: a model file or a run's folder.
         src: a picture, or whatever `data.sources.open_source` takes; of faces, aligned
-            as those the model was trained on.
+            as those the model was trained on. A pSp refuses pictures that are not
+            square; of others a student sees the central square.
         dst: folder of outputs.
         options: how; None means plainly.
         num: only the first so many pictures; None means all.
@@ -91,7 +97,7 @@ def stylize(
         progress: called with (pictures done, pictures).
 
     Returns:
-        What was done. Pictures that cannot be read or are not square raise nothing.
+        What was done. Pictures that cannot be read or do not fit raise nothing.
 
     Raises:
         UserError: a model that takes no pictures, options that do not fit it, nothing
@@ -107,6 +113,10 @@ def stylize(
     _check_destination(src, dst)
     file = find_model(model)
     stylist, document = open_stylist(file, options)
+    if save_w and not stylist.has_latents:
+        raise UsageError(
+            f"{file} turns pictures into pictures without latents: leave save-w out."
+        )
     begun = {"model": document, "settings": {**options.to_json(), **stylist.document}}
     names = source.names[:num]
     # First the records: overwriting takes the latents away.
@@ -208,23 +218,24 @@ class _Task:
             return [f"{stem}.png"]
         return [f"{stem}_x{factor}.png" for factor in self._options.factors]
 
-    def _read(self, index: int) -> np.ndarray | str:
+    def _read(self, index: int) -> Seen | str:
         """The picture as the model sees it, or why it cannot be had."""
-        name = self._source.names[index]
+        name, kind = self._source.names[index], self._stylist.kind
         try:
-            return self._stylist.kind.read(self._source.read(index), name)
+            data = self._source.read(index)
+            return kind.read(data, name), kind.window(data, name)
         except images.BrokenPicture as error:
             return error.reason
 
     def _make(
         self,
         indices: Sequence[int],
-        pictures: Sequence[np.ndarray | str],
+        pictures: Sequence[Seen | str],
         pool: ThreadPoolExecutor,
     ) -> list[tuple[int, dict[str, Any]]]:
         """Writes the outputs of some pictures; their entries of ``stylize.json``."""
         entries: list[tuple[int, dict[str, Any]]] = []
-        whole: list[tuple[int, np.ndarray]] = []
+        whole: list[tuple[int, Seen]] = []
         for index, picture in zip(indices, pictures, strict=True):
             entry = {"stamp": stamp(self._source, index), "outputs": []}
             if isinstance(picture, str):
@@ -234,22 +245,28 @@ class _Task:
                 entries.append((index, {**entry, "outputs": self._files(index)}))
         if not whole:
             return entries
-        clean = np.stack([picture for _, picture in whole])
+        clean = np.stack([picture for _, (picture, _) in whole])
         writing = []
         for place, factor in enumerate(self._options.factors or (None,)):
             seen = clean if factor is None else self._stylist.degrade(clean, factor)
             outputs, w_plus = self._stylist.work(seen)
-            for row, (index, _) in enumerate(whole):
+            for row, (index, (_, window)) in enumerate(whole):
                 file = self._files(index)[place]
-                writing.append(pool.submit(self._write, file, outputs[row], seen[row]))
+                shown = (outputs[row], seen[row], window)
+                writing.append(pool.submit(self._write, file, *shown))
                 if w_plus is not None and self.latents.kept:
                     self.latents.add(file, w_plus[row])
         for job in writing:
             job.result()
         return entries
 
-    def _write(self, file: str, outputs: np.ndarray, seen: np.ndarray) -> None:
+    def _write(
+        self, file: str, outputs: np.ndarray, seen: np.ndarray, window: Window
+    ) -> None:
         shown = self._stylist.kind.show(seen) if self._options.couple else None
+        if window is not None:  # the model's input and output have one size
+            outputs = outputs[:, *window]
+            shown = None if shown is None else shown[window]
         row = output_row(outputs, shown, self._options.resize_output)
         save_png(self._dst / file, row)
 

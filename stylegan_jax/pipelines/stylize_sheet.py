@@ -72,13 +72,15 @@ def write_sheet(
     for name in shown:
         files = entries[name]["outputs"]
         per_file = len(heads) // len(files)
+        data = source.read(places[name])
+        seen, window = kind.show(kind.read(data, name)), kind.window(data, name)
+        seen = seen if window is None else seen[window]
         outputs = [
             cell
             for file in files
-            for cell in _cells(path.parent / file, per_file, coupled)
+            for cell in _cells(path.parent / file, per_file, seen if coupled else None)
         ]
-        data = source.read(places[name])
-        seen = _scaled(kind.show(kind.read(data, name)), outputs[0].shape[0])
+        seen = _scaled(seen, outputs[0].shape[0])
         label = name if len(name) <= MAX_LABEL else f"…{name[1 - MAX_LABEL :]}"
         rows.append(Row(label, [seen, *outputs]))
     if rows:
@@ -87,14 +89,14 @@ def write_sheet(
     return len(rows)
 
 
-def _cells(file: Path, number: int, coupled: bool) -> list[np.ndarray]:
-    """The outputs in a file that `output_row` made."""
+def _cells(file: Path, number: int, seen: np.ndarray | None) -> list[np.ndarray]:
+    """The outputs in a file that `output_row` made, with ``seen`` or without."""
     try:
         picture = images.to_array(images.decode(file.read_bytes(), file.name))
     except OSError as error:
         raise UserError(f"{file} cannot be read ({error.strerror}).") from error
-    if coupled:
-        picture = picture[:, picture.shape[0] :]  # what was seen is square
+    if seen is not None:
+        picture = picture[:, _width(seen, picture.shape[0]) :]
     return np.split(picture, number, axis=1)
 
 
@@ -102,6 +104,11 @@ def _scaled(picture: np.ndarray, height: int) -> np.ndarray:
     """A picture [H, W, C] of another height."""
     if picture.shape[0] == height:
         return picture
-    width = max(1, round(picture.shape[1] * height / picture.shape[0]))
+    width = _width(picture, height)
     image = Image.fromarray(picture[:, :, 0] if picture.shape[2] == 1 else picture)
     return images.to_array(image.resize((width, height), Image.Resampling.LANCZOS))
+
+
+def _width(picture: np.ndarray, height: int) -> int:
+    """The width that goes with another height of a picture."""
+    return max(1, round(picture.shape[1] * height / picture.shape[0]))

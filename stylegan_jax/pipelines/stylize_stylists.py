@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,98 +9,22 @@ from typing import Any, Protocol
 import jax.numpy as jnp
 import numpy as np
 
-from stylegan_jax.checkpoints.arguments import check_choice
 from stylegan_jax.checkpoints.load import model_from
 from stylegan_jax.checkpoints.model_file import read_metadata, read_model, sha256_of
 from stylegan_jax.checkpoints.pictures import PNG_MODES
 from stylegan_jax.checkpoints.psp import PSPNetwork
 from stylegan_jax.errors import UsageError, UserError
-from stylegan_jax.latents.latent_pictures import NOISE_MODES, parse_layers
+from stylegan_jax.latents.latent_pictures import parse_layers
 from stylegan_jax.models.psp import inject_layers
 from stylegan_jax.pipelines.generate import parse_seeds
 from stylegan_jax.pipelines.latent_files import check_width, read_latents
 from stylegan_jax.pipelines.stylize_inputs import Kind
-from stylegan_jax.pipelines.stylize_psp import MAX_FACTOR, PSPPictures, degraded
+from stylegan_jax.pipelines.stylize_options import OF_STUDENTS, Options
+from stylegan_jax.pipelines.stylize_pix2pixhd import Pix2PixHDStylist
+from stylegan_jax.pipelines.stylize_psp import PSPPictures, degraded
 
-MAX_SIDE = 8192
 # More pictures in a row than anyone looks at.
 MAX_MIXED = 64
-
-
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """What outputs depend on besides model and picture.
-
-    Attributes:
-        couple: put what the model saw in front of the outputs.
-        resize_output: side, or height where it is not square, of an output in pixels;
-            None leaves the model's.
-        truncation_psi: 1 leaves the latents as they were encoded, 0 gives the mean
-            picture.
-        noise_mode: of the decoder, ``const`` or ``none``; None for what the model was
-            trained with.
-        mix_layers: layers such as ``8-17`` that other latents give; None mixes none.
-        mix_seeds: seeds such as ``1-5`` of those latents, an output for each.
-        mix_w: an ``.npz`` of latents instead.
-        mix_alpha: the share of the other latents in these layers; 1 replaces.
-        factors: shrink the picture by each of these and enlarge it again first, an
-            output for each; () leaves it as it is.
-        iterations: passes of the encoder; None means the model's own number.
-    """
-
-    couple: bool = False
-    resize_output: int | None = None
-    truncation_psi: float = 1.0
-    noise_mode: str | None = None
-    mix_layers: str | None = None
-    mix_seeds: str | None = None
-    mix_w: str | Path | None = None
-    mix_alpha: float = 1.0
-    factors: tuple[int, ...] = ()
-    iterations: int | None = None
-
-    def check(self) -> None:
-        """Raises `UserError` where values make no sense, before anything is read."""
-        if self.noise_mode is not None:
-            check_choice(self.noise_mode, "noise", NOISE_MODES)
-        for name, value in (("psi", self.truncation_psi), ("alpha", self.mix_alpha)):
-            if not np.isfinite(value):
-                raise UsageError(f"{name} is a number such as 0.7, got {value}.")
-        if self.resize_output is not None and not 1 <= self.resize_output <= MAX_SIDE:
-            raise UsageError(
-                f"outputs have 1 to {MAX_SIDE} pixels a side, got {self.resize_output}."
-            )
-        wrong = [f for f in self.factors if not 1 <= f <= MAX_FACTOR]
-        if wrong or len({*self.factors}) < len(self.factors):
-            raise UsageError(
-                f"factors are different whole numbers from 1 to {MAX_FACTOR}, got "
-                f"{', '.join(map(str, self.factors))}."
-            )
-        if self.mix_seeds is not None and self.mix_w is not None:
-            raise UsageError("mix with latents of seeds or of a file, not with both.")
-        given = self.mix_seeds is not None or self.mix_w is not None
-        if given and self.mix_layers is None:
-            raise UsageError(
-                "say which layers the other latents give: --mix-layers 8-17."
-            )
-        if self.mix_layers is not None and not given:
-            raise UsageError(
-                f"layers {self.mix_layers} are mixed with other latents: give "
-                "--mix-seeds 1-5 or --mix-w FILE.npz."
-            )
-        if self.mix_alpha != 1.0 and not given:
-            raise UsageError(
-                "a share (--mix-alpha) is of other latents: give --mix-layers and "
-                "--mix-seeds too."
-            )
-
-    def to_json(self) -> dict[str, Any]:
-        """What ``stylize.json`` keeps; a file of latents counts by its content."""
-        found = dataclasses.asdict(self)
-        if self.mix_w is not None:
-            name, digest = Path(self.mix_w).name, sha256_of(Path(self.mix_w))
-            found["mix_w"] = {"file": name, "sha256": digest}
-        return found
 
 
 class Stylist(Protocol):
@@ -111,9 +34,11 @@ class Stylist(Protocol):
         kind: what it sees.
         heads: a name for each picture that it makes of one.
         image_shape: (H, W, C) of each.
+        has_latents: whether pictures become latents first.
         document: JSON values about how it works, for the record.
     """
 
+    has_latents: bool
     kind: Kind
     heads: list[str]
     image_shape: tuple[int, int, int]
@@ -139,6 +64,8 @@ class Stylist(Protocol):
 class PSPStylist:
     """pSp: encodes pictures, mixes latents where wanted, and draws them."""
 
+    has_latents = True
+
     def __init__(self, model: PSPNetwork, options: Options):
         """Reads the latents to mix with.
 
@@ -149,6 +76,7 @@ class PSPStylist:
         Raises:
             UserError: options that do not fit the model.
         """
+        options.refuse(OF_STUDENTS, "a pSp")
         self._pictures = PSPPictures(
             model, noise_mode=options.noise_mode, iterations=options.iterations
         )
@@ -224,7 +152,11 @@ class PSPStylist:
 
 
 # The class that works with a family of models: called with the model and `Options`.
-STYLISTS: Mapping[str, Callable[[Any, Options], Stylist]] = {"psp": PSPStylist}
+STYLISTS: Mapping[str, Callable[[Any, Options], Stylist]] = {
+    "psp": PSPStylist,
+    "pix2pixhd.global": Pix2PixHDStylist,
+    "pix2pixhd.local": Pix2PixHDStylist,
+}
 
 
 def open_stylist(file: Path, options: Options) -> tuple[Stylist, dict[str, Any]]:
@@ -259,14 +191,14 @@ def open_stylist(file: Path, options: Options) -> tuple[Stylist, dict[str, Any]]
 
 def _meant(family: str) -> str:
     """What to do with a model that `stylize` does not take."""
-    if family in ("stylegan2.generator", "stylegan1.generator"):
+    if family in ("stylegan2.generator", "stylegan1.generator", "mobilestylegan"):
         return (
             "a generator draws pictures from seeds (stylegan-jax generate) and takes "
-            "none; give a pSp"
+            "none; give a pSp or a pix2pixHD model"
         )
     if family == "psp.encoder":
         return "an encoder alone has no decoder: give the whole pSp"
-    return f"stylize takes models of the family {', '.join(STYLISTS)}"
+    return f"stylize takes models of the families {', '.join(STYLISTS)}"
 
 
 def _check_number(number: int) -> None:

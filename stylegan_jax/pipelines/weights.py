@@ -87,7 +87,8 @@ def get(
         downloads: a folder that keeps archives for further calls, see
             `downloads_folder`; None keeps none.
         registry: the table.
-        convert: makes model files; None means `convert_torch.frozen.convert_frozen`.
+        convert: makes model files; None means
+            `convert_torch.published.convert_published`.
 
     Returns:
         What became of them.
@@ -130,7 +131,8 @@ def import_files(
             them. ``label=FILE`` says which source an unknown file is.
         force: keep raw files although they are not the published ones.
         registry: the table.
-        convert: makes model files; None means `convert_torch.frozen.convert_frozen`.
+        convert: makes model files; None means
+            `convert_torch.published.convert_published`.
 
     Returns:
         What became of them.
@@ -264,9 +266,9 @@ def _store(
 
 
 def _converter() -> Converter:
-    from stylegan_jax.convert_torch.frozen import convert_frozen
+    from stylegan_jax.convert_torch.published import convert_published
 
-    return convert_frozen
+    return convert_published
 
 
 def _notes(weights: Weights, found: Mapping[str, Found]) -> tuple[str, ...]:

@@ -22,6 +22,10 @@ class Stream(enum.IntEnum):
     D_MAIN = 5
     D_REG = 6
     PSP = 7
+    PIX2PIXHD = 8
+    POOL = 9
+    INIT_E = 10
+    ATTRIBUTES = 11
 
 
 class Draw(enum.IntEnum):
@@ -36,6 +40,8 @@ class Draw(enum.IntEnum):
     AUGMENT_REAL = 6
     MIRROR = 7
     DEGRADE = 8
+    DISTORT = 9
+    POOL = 10
 
 
 def stream_key(root: jax.Array, stream: Stream) -> jax.Array:

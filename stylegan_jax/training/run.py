@@ -86,6 +86,7 @@ class Run(abc.ABC):
         rows: order of a global batch over devices and accumulation steps.
         data: weighted datasets.
         held_out: pictures of the same datasets that are not trained on, perhaps none.
+        hyper: numbers of the step, with a field ``accumulate`` of their own.
         accumulate: parts that a device's share of the batch is processed in.
     """
 
@@ -98,6 +99,7 @@ class Run(abc.ABC):
     rows: np.ndarray
     data: Weighted
     held_out: Weighted
+    hyper: Any
     accumulate: int = 1
 
     @property
@@ -122,13 +124,17 @@ class Run(abc.ABC):
 
     @property
     def judges_snapshots(self) -> bool:
-        """Whether every snapshot is measured, not only those that are due."""
-        return False
+        """Whether every snapshot is measured, not only those that are due.
+
+        The best on what is held out is only found among those that are judged.
+        """
+        return bool(self.held_out) and self.config.eval.every_kimg > 0
 
     def with_accumulation(self, accumulate: int) -> Self:
         """The same run with a device's share processed in so many parts."""
         rows = spmd.batch_rows(self.batch, self.mesh.size * accumulate, self.unit)
-        return dataclasses.replace(self, rows=rows, accumulate=accumulate)
+        hyper = dataclasses.replace(self.hyper, accumulate=accumulate)
+        return dataclasses.replace(self, rows=rows, hyper=hyper, accumulate=accumulate)
 
     def matmul_precision(self) -> contextlib.AbstractContextManager:
         """The context in which the steps are traced."""

@@ -16,6 +16,8 @@ from stylegan_jax.training.run import Run
 TRAINERS = {
     "stylegan2": "stylegan_jax.training.stylegan2.build",
     "psp": "stylegan_jax.training.psp.build",
+    "pix2pixhd": "stylegan_jax.training.pix2pixhd.build",
+    "attributes": "stylegan_jax.training.attributes.build",
 }
 
 
@@ -40,8 +42,9 @@ def build_run(
     """
     name = config.get("trainer")
     if name not in TRAINERS:
+        *first, last = TRAINERS
         raise UsageError(
-            f"There is no trainer '{name}', choose {' or '.join(TRAINERS)}."
+            f"There is no trainer '{name}', choose {', '.join(first)} or {last}."
         )
     module = importlib.import_module(TRAINERS[name])
     return module.build_run(config, workdir, devices=devices, progress=progress)

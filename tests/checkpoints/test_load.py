@@ -275,7 +275,8 @@ def test_the_first_that_one_would_use(tmp_path, names, found):
 def test_a_folder_without_one_is_refused(tmp_path):
     for name in ("encoder", "d"):
         (tmp_path / f"{name}.safetensors").touch()
-    with pytest.raises(UserError, match="no model g_ema, psp or net: .*models/PART-"):
+    words = "no model g_ema, psp, net or attributes: .*models/PART-"
+    with pytest.raises(UserError, match=words):
         find_model(tmp_path)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tiny_models import tiny_generator
 
-from stylegan_jax.checkpoints import stylegan2_generator
+from stylegan_jax.checkpoints import generator
 from stylegan_jax.checkpoints.stylegan2_generator import StyleGAN2Generator
 from stylegan_jax.errors import UserError
 
@@ -75,7 +75,7 @@ def test_pictures_come_in_order_and_in_parts(model):
 
 def test_tiles_shrink_as_pictures_grow(monkeypatch):
     model = StyleGAN2Generator(*tiny_generator())
-    monkeypatch.setattr(stylegan2_generator, "TILE_PIXELS", 16 * 16)
+    monkeypatch.setattr(generator, "TILE_PIXELS", 16 * 16)
     assert [len(part) for part in model.iter_images(range(10))] == [8, 2]
 
 

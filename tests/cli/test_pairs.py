@@ -64,10 +64,22 @@ def test_a_strength_that_is_no_number(model, tmp_path, strength):
     [
         ([], "either --blend MODEL or --direction FILE"),
         (["--blend", "m", "--direction", "d"], "either --blend MODEL"),
+        (["--blend", "m", "--mix-layers", "0-3"], "or --mix-layers 8-17"),
         (["--blend", "m", "--strength", "1"], "go with --direction"),
+        (["--mix-layers", "0-3", "--both"], "--both go with --direction"),
         (["--direction", "d"], "--strength 2"),
         (["--blend", "absent"], "there is no model absent"),
-        (["--direction", "absent", "--strength", "1"], "there is no file absent"),
+        (
+            ["--direction", "absent", "--strength", "1"],
+            "no direction 'absent'",
+        ),
+        (["--blend", "m", "--reader", "toy"], "go with --keep-confident"),
+        (["--blend", "m", "--keep-confident", "0.9"], "--reader with a model"),
+        (
+            ["--blend", "m", "--keep-confident", "0.9", "--reader", "toy"],
+            "--attribute smile",
+        ),
+        (["--mix-layers", "9"], "layers 0 to 5, got 9"),
     ],
 )
 def test_refusals(model, tmp_path, monkeypatch, words, sentence):

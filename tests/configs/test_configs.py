@@ -13,14 +13,18 @@ import pytest
 from stylegan_jax import configs, load
 from stylegan_jax.data import toy
 from stylegan_jax.errors import UsageError
+from stylegan_jax.training.attributes import presets as attribute_presets
 from stylegan_jax.training.experiment import config_names, load_config
 from stylegan_jax.training.loop import train
+from stylegan_jax.training.pix2pixhd import presets as student_presets
 from stylegan_jax.training.psp import presets as psp_presets
 from stylegan_jax.training.stylegan2.presets import resolve
 
 # Most of a smoke run is compiling, half a minute and more: all of them are slow tests.
 GANS = [name for name in config_names() if name.startswith("stylegan2")]
 PSPS = [name for name in config_names() if name.startswith("psp")]
+STUDENTS = [name for name in config_names() if name.startswith("pix2pixhd")]
+READERS = [name for name in config_names() if name.startswith("attributes")]
 SMOKES = [pytest.param(name, marks=pytest.mark.slow) for name in GANS]
 
 
@@ -32,7 +36,7 @@ def faces(tmp_path_factory):
 
 
 def test_every_configuration_is_tested():
-    assert sorted(GANS + PSPS) == config_names()
+    assert sorted(GANS + PSPS + STUDENTS + READERS) == config_names()
 
 
 @pytest.mark.parametrize("name", GANS)
@@ -93,6 +97,84 @@ def test_two_steps_of_psp(name, tmp_path):
     last = json.loads(lines[-1])
     assert last["val/l2_ratio"] > 0 and last["nonfinite"] == 0
     assert load(tmp_path).image_shape == (32, 32, 3)
+
+
+@pytest.mark.parametrize("name", READERS)
+class TestAttributes:
+    def test_resolves(self, name):
+        config = load_config(name)
+        attribute_presets.check(config)
+        resolved = attribute_presets.resolve(config, 2)
+        assert resolved.trainer == "attributes"
+        assert resolved.train.total_kimg > 2  # no run of its own on toy faces
+        assert resolved.data.resolution >= resolved.model.input_size
+        del config["trainer"]
+        for section, values in config.items():
+            for key, value in values.items():
+                assert value is None or resolved[section][key] == value
+
+    def test_smoke_needs_no_pictures_and_no_weights(self, name):
+        smoke = load_config(f"{name}:smoke")
+        attribute_presets.check(smoke)
+        assert smoke.train.total_kimg <= 2
+        assert (smoke.data.path, smoke.data.labels) == (None, None)
+        assert smoke.data.toy and smoke.init.backbone is None
+
+
+@pytest.mark.parametrize("name", STUDENTS)
+class TestPix2PixHD:
+    def test_resolves(self, name):
+        config = load_config(name)
+        student_presets.check(config)
+        resolved = student_presets.resolve(config, 2)
+        assert resolved.trainer == "pix2pixhd"
+        assert resolved.train.total_kimg > 2  # no run of its own on toy pairs
+        assert 0 < resolved.train.decay_kimg <= resolved.train.total_kimg
+        del config["trainer"]
+        for section, values in config.items():
+            for key, value in values.items():
+                assert value is None or resolved[section][key] == value
+
+    def test_smoke_needs_no_pairs_and_no_weights(self, name):
+        smoke = load_config(f"{name}:smoke")
+        student_presets.check(smoke)
+        assert smoke.train.total_kimg <= 2
+        assert student_presets.networks_of(smoke)[0] == {}
+        assert smoke.data.toy and smoke.data.path is None
+
+
+@pytest.mark.slow  # half a minute each, most of it compiling
+@pytest.mark.parametrize("name", STUDENTS)
+def test_two_steps_of_a_student(name, tmp_path):
+    config = load_config(
+        f"{name}:smoke",
+        [
+            "--config.train.total_kimg=0.016",
+            "--config.train.decay_kimg=0.008",
+            "--config.train.fix_global_kimg=0.0",
+        ],
+    )
+    outcome = train(config, tmp_path, devices=jax.devices()[:1], show_progress=False)
+    assert outcome.nimg >= 16
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves(outcome.state))
+    lines = (tmp_path / "stats.jsonl").read_text().splitlines()
+    last = json.loads(lines[-1])
+    assert last["val/l1"] > 0 and last["nonfinite"] == 0
+    assert load(tmp_path).metadata["provenance"]["resolution"] == 32
+
+
+@pytest.mark.slow  # half a minute, most of it compiling
+@pytest.mark.parametrize("name", READERS)
+def test_two_steps_of_a_reader(name, tmp_path):
+    words = ["--config.train.total_kimg=0.016"]
+    config = load_config(f"{name}:smoke", words)
+    outcome = train(config, tmp_path, devices=jax.devices()[:1], show_progress=False)
+    assert outcome.nimg == 16
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves(outcome.state))
+    lines = (tmp_path / "stats.jsonl").read_text().splitlines()
+    last = json.loads(lines[-1])
+    assert last["val/smile_mae"] > 0 and last["nonfinite"] == 0
+    assert load(tmp_path).names == ("smile", "glasses")
 
 
 @pytest.mark.parametrize("name", config_names())

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from stylegan_jax.data import pair_checks, training_pairs
 from stylegan_jax.data import pair_manifest as manifest
-from stylegan_jax.data import training_pairs
 from stylegan_jax.data.mixture import hold_out
 from stylegan_jax.data.pipeline import make_stream
 from stylegan_jax.data.records import write_arrayrecord
 from stylegan_jax.data.training_pairs import open_training_pairs
-from stylegan_jax.errors import UserError
+from stylegan_jax.errors import UsageError, UserError
 
 NUM, SIZE = 6, 8
 
@@ -178,7 +178,7 @@ def test_sources_that_are_the_targets_must_be_meant(tmp_path, equal):
 
 
 def test_of_many_pairs_some_are_compared_and_that_is_said(tmp_path, monkeypatch):
-    monkeypatch.setattr(training_pairs, "COMPARED", 2)
+    monkeypatch.setattr(pair_checks, "COMPARED", 2)
     path = write_set(tmp_path / "set", sources(), sources())
     with pytest.raises(UserError, match="2 of 2 pairs that were compared are equal"):
         open_training_pairs(path)
@@ -270,3 +270,60 @@ def test_classes_beyond_the_last_are_listed(maps, noted):
     Image.new("L", (SIZE, SIZE), 99).save(maps / "A" / "00000000.png")
     with pytest.raises(UserError, match="pair 0.: 99"):
         opened[0]
+
+
+@pytest.fixture
+def thirds(pairs):
+    """The pairs, with a third picture and maps of instances."""
+    lines = manifest.read_pairs(pairs)
+    for folder in ("C", "instances"):
+        (pairs / folder).mkdir()
+    for line, array in zip(lines, sources(), strict=True):
+        name = f"{line['index']:08d}.png"
+        line |= {"c": f"C/{name}", "instances": f"instances/{name}"}
+        Image.fromarray(255 - array).save(pairs / line["c"])
+        Image.fromarray(array[:, :, 0] // 100).save(pairs / line["instances"])
+    write_lines(pairs, lines)
+    document = json.loads((pairs / "manifest.json").read_text())
+    document |= {"c": {}, "instances": {}}
+    (pairs / "manifest.json").write_text(json.dumps(document))
+    return pairs
+
+
+def test_any_side_may_be_source_target_or_second(thirds):
+    plain = open_training_pairs(thirds)
+    opened = open_training_pairs(thirds, second="c", instances=True, source_size=4)
+    assert opened[0].keys() == {"source", "target", "second", "instances"}
+    item, whole = opened[2], open_training_pairs(thirds, second="c", instances=True)[2]
+    assert item["second"].shape == (4, 4, 3) and item["instances"].shape == (4, 4, 1)
+    np.testing.assert_array_equal(whole["second"], 255 - sources()[2])
+    np.testing.assert_array_equal(whole["instances"], sources()[2][:, :, :1] // 100)
+    item["second"][:] = 0
+    assert opened[2]["second"].any()
+    turned = open_training_pairs(thirds, source="c", target="a")
+    np.testing.assert_array_equal(turned[1]["source"], 255 - sources()[1])
+    np.testing.assert_array_equal(turned[1]["target"], sources()[1])
+    prints = {x.fingerprint for x in (plain, opened, turned)}
+    assert len(prints) == 3
+
+
+def test_sides_that_there_are_not_are_refused(maps, thirds):
+    with pytest.raises(UserError, match="sides a, b and not second=c: make a set"):
+        open_training_pairs(maps, source_labels=NUM, second="c")
+    with pytest.raises(UserError, match="have no maps of instances"):
+        open_training_pairs(maps, source_labels=NUM, instances=True)
+    with pytest.raises(UserError, match="can be the source alone and not the target"):
+        open_training_pairs(maps, source="b", target="a")
+    with pytest.raises(UsageError, match="are a, b, c, got second=d"):
+        open_training_pairs(thirds, second="d")
+    with pytest.raises(UsageError, match="used once, got source=b, target=b"):
+        open_training_pairs(thirds, source="b")
+    (thirds / "C" / "00000001.png").unlink()
+    with pytest.raises(UserError, match=r"C/00000001.png: cannot be read"):
+        open_training_pairs(thirds, second="c")
+    assert len(open_training_pairs(thirds)) == NUM
+    lines = manifest.read_pairs(thirds)
+    del lines[3]["c"]
+    write_lines(thirds, lines)
+    with pytest.raises(UserError, match="does not name all of them; mend the pairs 3"):
+        open_training_pairs(thirds, second="c")

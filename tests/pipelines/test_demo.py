@@ -12,6 +12,8 @@ import signal
 import click
 import numpy as np
 import pytest
+from PIL import Image
+from tiny_students import save_student
 
 from stylegan_jax.checkpoints.model_file import read_metadata, save_model, sha256_of
 from stylegan_jax.checkpoints.pictures import save_png
@@ -19,7 +21,14 @@ from stylegan_jax.checkpoints.structure import config_of
 from stylegan_jax.cli.main import cli
 from stylegan_jax.data.pair_manifest import read_pairs
 from stylegan_jax.errors import UserError
-from stylegan_jax.pipelines import demo, demo_psp, demo_psp_page, demo_stages
+from stylegan_jax.pipelines import (
+    demo,
+    demo_psp,
+    demo_psp_page,
+    demo_stages,
+    demo_student,
+    demo_student_page,
+)
 from stylegan_jax.pipelines.report_run import points, read_stats
 from stylegan_jax.training.experiment import load_config, to_plain
 from stylegan_jax.training.loop import Outcome
@@ -51,6 +60,10 @@ PLAN = demo.Plan(
     pairs=20,
     psp_overrides=("--config.train.batch=8",),
     photos=3,
+    readings=40,
+    smiles=20,
+    student_overrides=("--config.data.resolution=16",),
+    later=3,
 )
 # Files that tell whether a stage was done again.
 MADE = (
@@ -59,8 +72,36 @@ MADE = (
     "blend/grid.png", "blend/blend.safetensors", "pairs/manifest.jsonl",
     "pairs/A/00000004.png", "pairs/B/00000004.png", "psp/made_from.json",
     "psp/models/psp-000000.safetensors", "new/dataset.json",
-    "psp/new/00000/img00000002.png",
+    "psp/new/00000/img00000002.png", "directions/smile.npz", "directions/strip.png",
+    "directions/steps.json", "smiles/manifest.jsonl", "smiles/B/00000004.png",
+    "student/made_from.json", "later/dataset.json", "student/smile.json",
+    "student/later/00000/img00000002.png", "student/later.png",
 )  # fmt: skip
+
+
+def write_student(config, workdir, *, show_progress):
+    """As `write_run`, for a student."""
+    if not (workdir / "models").is_dir():
+        made = {"resolution": 16, "nimg": 16}
+        save_student(workdir / "models" / "net-000000.safetensors", made)
+        write_notes(config, workdir, {"val/l1": 0.25, "val/l1_source": 0.5})
+        grid = np.zeros((16, 48, 3), np.uint8)
+        save_png(workdir / "samples" / "pairs-000000.png", grid)
+        Image.fromarray(grid).save(workdir / "samples" / "timeline.gif")
+    return Outcome(None, 16, None)
+
+
+def write_notes(config, workdir, measured):
+    """The configuration and the figures of a run."""
+    plain = to_plain(config)
+    document = json.dumps({"requested": plain, "resolved": plain})
+    (workdir / "config.json").write_text(document)
+    ticks = [
+        {"kimg": k, "seconds": 100 * k, "images_per_second": 160.0, **measured}
+        for k in (0.0, 0.016)
+    ]
+    lines = "".join(json.dumps(tick) + "\n" for tick in ticks)
+    (workdir / "stats.jsonl").write_text(lines)
 
 
 def write_run(config, workdir, *, show_progress):
@@ -83,15 +124,7 @@ def write_run(config, workdir, *, show_progress):
         },
         licence="CC0",
     )
-    plain = to_plain(config)
-    document = json.dumps({"requested": plain, "resolved": plain})
-    (workdir / "config.json").write_text(document)
-    ticks = [
-        {"kimg": k, "seconds": 100 * k, "images_per_second": 160.0, **measured}
-        for k in (0.0, 0.016)
-    ]
-    lines = "".join(json.dumps(tick) + "\n" for tick in ticks)
-    (workdir / "stats.jsonl").write_text(lines)
+    write_notes(config, workdir, measured)
     grid = np.zeros((16, 48, 3), np.uint8)
     save_png(workdir / "samples" / "pairs-000000.png", grid)
     return done
@@ -105,6 +138,7 @@ def finished(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(demo, "FULL", PLAN)
         patch.setattr(demo_psp, "train", write_run)
+        patch.setattr(demo_student, "train", write_student)
         found = demo.run_demo(workdir, show_progress=False, say=said.append)
     assert found == demo.Demo(workdir / "report.html")
     return workdir, said
@@ -115,6 +149,7 @@ def workdir(finished, tmp_path, monkeypatch):
     """A copy of it, at the same relative place."""
     monkeypatch.setattr(demo, "FULL", PLAN)
     monkeypatch.setattr(demo_psp, "train", write_run)
+    monkeypatch.setattr(demo_student, "train", write_student)
     shutil.copytree(finished[0], tmp_path / "demo")
     return tmp_path / "demo"
 
@@ -137,6 +172,11 @@ def test_the_stages_tell_what_they_do(finished):
         "blending the two",
         "drawing 20 pairs",
         "training an encoder on them (pSp)",
+        "drawing 3 toy photo faces",
+        "putting new photos through it",
+        "looking for the direction of a smile in 40 faces",
+        "drawing 20 pairs of a face and its smile",
+        "training a student on them (pix2pixHD)",
         "drawing 3 toy photo faces",
         "putting new photos through it",
         "drawing new faces and writing the report",
@@ -162,9 +202,9 @@ def test_every_stage_is_made_from_the_one_before(finished):
     assert all(entry["outputs"] for entry in record["pictures"].values())
     seeds = [
         (workdir / name / "attributes.csv").read_text().splitlines()[1].split(",")[1]
-        for name in ("faces", "comic", "new")
+        for name in ("faces", "comic", "new", "later")
     ]
-    assert seeds == ["0", "1000000", "2000000"]
+    assert seeds == ["0", "1000000", "2000000", "3000000"]
 
 
 def test_the_page_has_the_chapters_in_order(finished):
@@ -176,6 +216,7 @@ def test_the_page_has_the_chapters_in_order(finished):
         "Between the two: a blend",
         "Pairs: one face, two styles",
         "Any photo into the style: pSp",
+        "A smile for any photo: a student",
     ]
     assert "drew 40 faces" in text and "data:image/png;base64," in text
     assert "the blocks of 4 and 8 pixels from the photo generator" in text
@@ -190,7 +231,7 @@ def test_what_the_page_says_to_type_is_understood(finished):
     text = (finished[0] / "report.html").read_text()
     blocks = re.findall(r'<pre class="wrap">(.*?)</pre>', text, flags=re.S)
     lines = [line for block in blocks for line in html.unescape(block).splitlines()]
-    assert len(lines) == 11
+    assert len(lines) == 18
     for line in lines:
         program, *words = shlex.split(line)
         assert program == "stylegan-jax"
@@ -214,6 +255,7 @@ def test_again_nothing_is_done_twice(workdir):
         "training a small StyleGAN2 on them",
         "fine-tuning it on the comics",
         "training an encoder on them (pSp)",
+        "training a student on them (pix2pixHD)",
         "drawing new faces and writing the report",
     ]
 
@@ -234,6 +276,8 @@ def test_what_is_missing_is_made_again_alike(workdir):
 def test_a_signal_ends_it_and_leaves_no_page(workdir, monkeypatch):
     (workdir / "report.html").unlink()
     stopped = Outcome(None, 8, signal.SIGTERM)
+    monkeypatch.setattr(demo_student, "train", lambda *args, **kwargs: stopped)
+    assert run(workdir) == demo.Demo(None, signal.SIGTERM)
     monkeypatch.setattr(demo_psp, "train", lambda *args, **kwargs: stopped)
     assert run(workdir) == demo.Demo(None, signal.SIGTERM)
     monkeypatch.setattr(demo_stages, "train", lambda *args, **kwargs: stopped)
@@ -292,6 +336,51 @@ def test_an_encoder_that_learned_enough_is_not_called_too_short(finished, monkey
         assert ("was too short" in chapter.text) == said
 
 
+def test_a_student_of_other_pairs_is_refused(workdir):
+    record = workdir / "student" / "made_from.json"
+    record.write_text(record.read_text().replace('"pairs": "', '"pairs": "0'))
+    places, config = demo_stages.Places(workdir), load_config("pix2pixhd_toy")
+    with pytest.raises(UserError, match="student was not trained with the pairs in"):
+        demo_student.train_student(places, config, say=str, shown=False)
+
+
+def test_the_page_tells_what_was_measured_on_smiles(finished):
+    workdir, _ = finished
+    steps = json.loads((workdir / "directions" / "steps.json").read_text())
+    assert len(steps["mean"]) == len(steps["strengths"]) == 7 and steps["faces"] == 64
+    measured = json.loads((workdir / "student" / "smile.json").read_text())
+    assert measured["pairs"]["num"] == 2 and measured["photos"]["num"] == 3
+    text = (workdir / "report.html").read_text()
+    chapter = text.partition('id="chapter-6"')[2]
+    smile = measured["pairs"]
+    for part in (
+        "the smiles of 40 faces were measured", "20 pairs of a face", "2 were kept",
+        f"<b>{smile['source']:.2f}</b>", f"<b>{smile['target']:.2f}</b>",
+        f"<b>{smile['output']:.2f}</b>", "on 2 people whom training never saw",
+        "data:image/gif;base64,", "3 faces that the program drew after all training",
+        "directions fit", "--direction smile", "--attributes toy",
+    ):  # fmt: skip
+        assert part in chapter, part
+
+
+@pytest.mark.parametrize(
+    ("target", "output", "l1", "reached", "said"),
+    [
+        (1.3, 1.2, 0.1, 0.9, ""),
+        (1.3, 0.7, 0.1, 0.4, "less than half of the latent edit's gain"),
+        (1.3, 0.2, 0.1, -0.1, "less than half of the latent edit's gain"),
+        (1.3, 1.2, 0.3, 0.9, "(L1 0.300) are further from the latent edit than"),
+        (0.3, 0.7, 0.1, None, "the latent edit itself makes nobody smile more"),
+    ],
+)
+def test_a_student_is_judged_plainly(target, output, l1, reached, said):
+    smile = {"source": 0.3, "target": target, "output": output}
+    smile |= {"l1": l1, "l1_identity": 0.2}
+    found, told = demo_student_page.judged(smile)
+    assert found == (None if reached is None else pytest.approx(reached))
+    assert said in told and bool(said) == bool(told)
+
+
 @pytest.mark.parametrize("options", [{"seed": 1}, {"fast": True}])
 def test_a_demo_of_another_kind_is_not_told_as_this_one(workdir, options):
     with pytest.raises(UserError, match="holds the faces of another demo"):
@@ -335,3 +424,5 @@ def test_the_fast_demo(tmp_path):
     assert len(read_pairs(tmp_path / "demo" / "pairs")) == demo.FAST.pairs
     measured = points(read_stats(tmp_path / "demo/psp/stats.jsonl"), "val/l2_ratio")
     assert measured[-1][0] >= 1.5 and measured[-1][1] > measured[0][1]
+    smile = json.loads((tmp_path / "demo/student/smile.json").read_text())
+    assert smile["pairs"]["num"] == 12 and np.isfinite(smile["pairs"]["output"])

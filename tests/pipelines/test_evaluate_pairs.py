@@ -13,6 +13,7 @@ from stylegan_jax.checkpoints.structure import config_of
 from stylegan_jax.data.mixture import hold_out
 from stylegan_jax.data.training_pairs import open_training_pairs
 from stylegan_jax.errors import UsageError, UserError
+from stylegan_jax.pipelines import evaluate_pair_models as models
 from stylegan_jax.pipelines import evaluate_pairs as library
 from stylegan_jax.pipelines.evaluate import evaluate
 from stylegan_jax.pipelines.folder_pairs import Options, pair_folders
@@ -50,7 +51,7 @@ def root(tmp_path_factory):
 def compiled_once():
     """Calls share what is compiled, which is most of what these tests do."""
     made = {}
-    original = library.PSPPictures
+    original = models.PSPPictures
 
     def make(model):
         key = model.module
@@ -59,7 +60,7 @@ def compiled_once():
         return made[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(library, "PSPPictures", make)
+        patch.setattr(models, "PSPPictures", make)
         yield
 
 
@@ -71,7 +72,7 @@ def result(root):
 @pytest.fixture(scope="module")
 def each(root):
     """Mean squared differences: of each output and its target, and of the mean's."""
-    work = library.PSPPictures(load(root / "psp.safetensors"))
+    work = models.PSPPictures(load(root / "psp.safetensors"))
     pairs = open_training_pairs(root / "pairs", source_size=32)
     x = np.stack([pairs[i]["source"] for i in range(NUM)])
     y = np.stack([pairs[i]["target"] for i in range(NUM)])
@@ -189,15 +190,15 @@ def test_networks_are_named_in_the_record(root, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"metrics": ["swd"]}, "unknown metrics 'swd' of a pSp: choose from l2"),
-        ({"metrics": []}, "choose from l2"),
+        ({"metrics": ["swd"]}, "unknown metrics 'swd' on pairs: choose from l1"),
+        ({"metrics": []}, "choose from l1"),
         ({"metrics": ["lpips"]}, "the weights lpips_alex are not in the cache"),
         ({"pair_options": {"held_out": 1.5}}, "share held out"),
         ({"pair_options": {"held_out": 0.01}}, "is none or all of them"),
         ({"pair_options": {"factor": 0}}, "from 1 to 256, got 0"),
         ({"pair_options": {"per_pair": "x.txt"}}, "csv or .jsonl"),
         ({"pair_options": {"networks": {"lpips": "vgg"}}}, "unknown network 'vgg'"),
-        ({"seed": 1, "truncation_psi": 0.5}, "is a pSp, and seed, psi are for a"),
+        ({"seed": 1, "truncation_psi": 0.5}, "on pairs, and seed, psi are for a"),
     ],
     ids=str,
 )
@@ -208,7 +209,7 @@ def test_refusals(root, arguments, said, monkeypatch, tmp_path):
 
 
 def test_pairs_are_for_a_psp(root):
-    with pytest.raises(UsageError, match="is a generator, and held_out are for a pSp"):
+    with pytest.raises(UsageError, match="is a generator, and held_out are for models"):
         evaluate(root / "g.safetensors", root / "a", pair_options={"held_out": 0.1})
     with pytest.raises(UserError, match="no set of pairs .* with --reconstruct"):
         evaluate(root / "psp.safetensors", root / "a")

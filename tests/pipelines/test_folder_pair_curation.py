@@ -9,7 +9,8 @@ from stylegan_jax.data.pairs import open_pairs
 from stylegan_jax.errors import UsageError, UserError
 from stylegan_jax.pipelines import pair_scores
 from stylegan_jax.pipelines.folder_pairs import Options, pair_folders
-from stylegan_jax.pipelines.pair_curation import Pictures, page
+from stylegan_jax.pipelines.pair_page import page
+from stylegan_jax.pipelines.pair_pictures import Pictures
 from stylegan_jax.pipelines.pair_scores import Curation
 
 NAMES = ("m/<b>", "m/c", "x", "z")

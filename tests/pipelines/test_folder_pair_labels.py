@@ -97,3 +97,50 @@ def test_label_maps_are_neither_reconstructed_nor_have_channels(sides, tmp_path)
     for more in ({"reconstruct": True}, {"channels_a": 3}):
         with pytest.raises(UsageError, match="--labels-a and --"):
             pair_folders(*sides, tmp_path / "set", Options(labels_a=True, **more))
+
+
+@pytest.fixture
+def things(tmp_path):
+    """Maps of instances as Cityscapes has them, at another size than the pictures."""
+    (tmp_path / "things").mkdir()
+    for i in range(4):
+        values = np.zeros((8, 8), np.uint16)
+        values[:, 4:], values[4:, 4:] = 26001, 26000 + i
+        Image.fromarray(values).save(tmp_path / "things" / f"{i}.png")
+    return tmp_path / "things"
+
+
+@pytest.mark.parametrize("storage", ["folder", "arrayrecord"])
+def test_instances_are_numbered_anew_and_come_with_the_pair(
+    sides, things, tmp_path, storage
+):
+    options = Options(resolution=16, labels_a=True, storage=storage)
+    pair_folders(*sides, tmp_path / "set", options, instances=things)
+    opened = open_training_pairs(tmp_path / "set", source_labels=19, instances=True)
+    for i, numbers in enumerate([[0, 1, 2], [0, 1], [0, 1, 2], [0, 1, 2]]):
+        found = opened[i]["instances"]
+        assert found.shape == (16, 16, 1) and np.unique(found).tolist() == numbers
+        assert len({*found[0, :8, 0]}) == 1 and found[0, 0] != found[0, 8]
+        assert (found[0, 8] == found[8, 8]) == (i == 1)
+    assert "instances" not in open_training_pairs(tmp_path / "set", source_labels=19)[0]
+    # Judged anew with the same maps alone.
+    bounds = Curation(sharpness=0.0)
+    pair_folders(*sides, tmp_path / "set", options, instances=things, curation=bounds)
+    with pytest.raises(UserError, match="instances .* and now null"):
+        pair_folders(*sides, tmp_path / "set", options, curation=bounds)
+
+
+def test_instances_that_do_not_fit_are_listed(sides, things, tmp_path):
+    for i in (1, 2):
+        Image.fromarray(np.zeros((8, 4), np.uint8)).save(things / f"{i}.png")
+    with pytest.raises(UserError, match=r"2 pictures .*\n.*1.png: is 8x4 .*\n.*2.png"):
+        pair_folders(*sides, tmp_path / "set", LABELS, instances=things)
+    many = np.arange(400, dtype=np.uint16).reshape(20, 20)
+    Image.fromarray(many).save(things / "1.png")
+    Image.fromarray(many[:8, :8] * 0).save(things / "2.png")
+    with pytest.raises(UserError, match="has 400 instances, and 256 is the most"):
+        pair_folders(*sides, tmp_path / "set", LABELS, instances=things)
+    (things / "3.png").unlink()
+    with pytest.raises(UserError, match=r"1 pairs do not have one map .*\n  3"):
+        pair_folders(*sides, tmp_path / "set", LABELS, instances=things)
+    assert not (tmp_path / "set").exists()

@@ -15,9 +15,10 @@ from stylegan_jax.errors import UsageError, UserError
 from stylegan_jax.pipelines import pair_scores
 from stylegan_jax.pipelines import pairs as library
 from stylegan_jax.pipelines.blend import Recipe, blend_models
-from stylegan_jax.pipelines.pair_curation import Pictures
+from stylegan_jax.pipelines.direction_files import read_direction
+from stylegan_jax.pipelines.pair_pictures import Pictures
 from stylegan_jax.pipelines.pair_scores import Curation, judge, sharpness
-from stylegan_jax.pipelines.pair_sides import Direction, read_direction
+from stylegan_jax.pipelines.pair_sides import Direction
 from stylegan_jax.pipelines.pairs import Options, make_pairs
 
 

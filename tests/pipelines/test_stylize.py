@@ -389,6 +389,7 @@ def test_models_that_take_no_pictures(root, tmp_path):
         (Options(resize_output=0), "pixels a side"),
         (Options(factors=(0,)), "factors are"),
         (Options(factors=(2, 2)), "factors are"),
+        (Options(size=64, keep_aspect=True), "a pSp knows no size, keep-aspect"),
     ],
     ids=str,
 )

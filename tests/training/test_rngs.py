@@ -82,6 +82,10 @@ def test_numbers_of_a_run_never_change():
         "D_MAIN": 5,
         "D_REG": 6,
         "PSP": 7,
+        "PIX2PIXHD": 8,
+        "POOL": 9,
+        "INIT_E": 10,
+        "ATTRIBUTES": 11,
     }
     assert {d.name: int(d) for d in Draw} == {
         "Z": 0,
@@ -93,6 +97,8 @@ def test_numbers_of_a_run_never_change():
         "AUGMENT_REAL": 6,
         "MIRROR": 7,
         "DEGRADE": 8,
+        "DISTORT": 9,
+        "POOL": 10,
     }
     keys = rngs.sample_keys(
         jax.random.key(0), Stream.G_MAIN, jnp.int32(5), jnp.asarray([0, 7])

@@ -42,7 +42,8 @@ def convert(
     """Convert a checkpoint of another program, or back.
 
     SRC is a PyTorch file, an NVIDIA or TensorFlow pickle (nothing in it is executed),
-    or, with --to, a model file, a run's folder or a folder of parts. DST ending in
+    the folder of MobileStyleGAN's OpenVINO files, or, with --to, a model file, a run's
+    folder or a folder of parts. DST ending in
     .safetensors gets the network that one would use; any other DST is a folder with a
     file for every network. Architecture and sizes are read from the file. A tensor that
     is missing, unexpected or of another shape is an error, and nothing is written.

@@ -20,7 +20,11 @@ from stylegan_jax.convert_torch.converted import (
     read_ours,
 )
 from stylegan_jax.convert_torch.exporting import nvlabs, pix2pixhd, psp, rosinality
-from stylegan_jax.convert_torch.opening import Opened, open_checkpoint
+from stylegan_jax.convert_torch.opening import (
+    Opened,
+    is_checkpoint_folder,
+    open_checkpoint,
+)
 from stylegan_jax.convert_torch.parity import report_of, report_of_export
 from stylegan_jax.convert_torch.report import Report
 from stylegan_jax.convert_torch.targets import TARGETS
@@ -67,8 +71,9 @@ def convert(
     """Converts a checkpoint; writes everything or nothing.
 
     Args:
-        src: a checkpoint of another program; or, for another target than ``jax``, a
-            model file, a run's folder or a folder of parts.
+        src: a checkpoint of another program (MobileStyleGAN's is a folder); or, for
+            another target than ``jax``, a model file, a run's folder or a folder of
+            parts.
         dst: for ``jax`` a ``.safetensors`` (the part that one would use) or a folder
             (a file for every part); for the others the file or folder that their
             programs load.
@@ -203,7 +208,7 @@ def _read(
     licence: str | None,
     progress: Callable[[int], Any] | None,
 ) -> tuple[Opened | None, list[Converted]]:
-    if src.is_dir() or is_safetensors(src):
+    if is_safetensors(src) or (src.is_dir() and not is_checkpoint_folder(src)):
         if src.is_dir() and not _holds_ours(src):
             found = sorted(p.name for p in src.iterdir() if p.suffix in FOREIGN)
             raise UserError(
@@ -250,6 +255,7 @@ def usual_name(family: str) -> str:
     return {
         "stylegan2.generator": "g_ema",
         "stylegan1.generator": "g_ema",
+        "mobilestylegan": "g_ema",
         "stylegan2.discriminator": "d",
         "stylegan1.discriminator": "d",
         "pix2pixhd.global": "g",

@@ -15,7 +15,12 @@ from stylegan_jax.checkpoints.model_file import (
     read_shapes,
     sha256_of,
 )
-from stylegan_jax.convert_torch.opening import Opened, about, open_checkpoint
+from stylegan_jax.convert_torch.opening import (
+    Opened,
+    about,
+    is_checkpoint_folder,
+    open_checkpoint,
+)
 from stylegan_jax.convert_torch.sources.part import SourcePart
 from stylegan_jax.errors import printable
 
@@ -38,7 +43,7 @@ def describe(path: str | Path) -> dict[str, Any]:
         UserError: there is no such file, or this program does not know it.
     """
     path = Path(path)
-    if path.is_dir():
+    if path.is_dir() and not is_checkpoint_folder(path):
         path = find_model(path)
     if is_safetensors(path):
         return _ours(path)
@@ -79,7 +84,9 @@ def _ours(path: Path) -> dict[str, Any]:
 
 
 def _file(path: Path, sha256: str) -> dict[str, Any]:
-    return {"file": path.name, "bytes": path.stat().st_size, "sha256": sha256}
+    files = path.iterdir() if path.is_dir() else [path]
+    size = sum(file.stat().st_size for file in files)
+    return {"file": path.name, "bytes": size, "sha256": sha256}
 
 
 def _part(part: SourcePart, opened: Opened) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from stylegan_jax.checkpoints.model_file import sha256_of
 from stylegan_jax.convert_torch.readers import Checkpoint, read_checkpoint
 from stylegan_jax.convert_torch.sources import (
     feature_file,
+    mobilestylegan_file,
     nvidia_pickle,
     pix2pixhd_file,
     psp_file,
@@ -42,9 +43,9 @@ class Opened:
     """A checkpoint of another program, read but not yet converted.
 
     Attributes:
-        path: the file.
+        path: the file, or the folder of several.
         container: what kind of file it is; see `Checkpoint`.
-        sha256: of the file, in hexadecimal.
+        sha256: of the file in hexadecimal; of several, one behind the other.
         source: what it holds.
     """
 
@@ -57,15 +58,28 @@ class Opened:
 def open_checkpoint(path: str | Path) -> Opened:
     """Opens a checkpoint of another program; nothing in it is executed.
 
+    Args:
+        path: a file, or the folder of the files that `is_checkpoint_folder` knows.
+
     Raises:
         UserError: there is no such file, it cannot be read safely, or this program does
             not know what it holds.
     """
-    checkpoint = read_checkpoint(Path(path))
+    path = Path(path)
+    if files := mobilestylegan_file.files_of(path):
+        digest = mobilestylegan_file.sha256_of_files(files)
+        source = mobilestylegan_file.read(files, path)
+        return Opened(path, mobilestylegan_file.CONTAINER, digest, source)
+    checkpoint = read_checkpoint(path)
     source = identify(checkpoint)
     return Opened(
         checkpoint.path, checkpoint.container, sha256_of(checkpoint.path), source
     )
+
+
+def is_checkpoint_folder(path: str | Path) -> bool:
+    """Whether a folder is one checkpoint of several files: MobileStyleGAN's."""
+    return mobilestylegan_file.files_of(Path(path)) is not None
 
 
 def identify(checkpoint: Checkpoint) -> Source:

@@ -27,6 +27,13 @@ class Op(enum.IntEnum):
 
     MIRROR = 0
     FACTOR = 1
+    GEOMETRY = 2
+    LIGHT = 3
+    COLOUR = 4
+    BLUR = 5
+    NOISE = 6
+    JPEG = 7
+    SECOND = 8
 
 
 def mirror(

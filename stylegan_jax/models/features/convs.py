@@ -2,7 +2,8 @@
 
 XLA differentiates a strided convolution into a dilated one, which a CPU runs through a
 naive loop, some 200 times too slow. Here every strided convolution is one of the
-operators in `ops.bilinear_convs`, or a plain convolution over blocks of pixels.
+operators in `ops.bilinear_convs`, or a plain convolution over blocks of pixels; wide
+kernels from or to a picture are those of `ops.thin_convs`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from stylegan_jax.ops import bilinear_convs
+from stylegan_jax.ops import bilinear_convs, thin_convs
 
 _NHWC = ("NHWC", "HWIO", "NHWC")
 
@@ -26,6 +27,7 @@ class Conv(nn.Module):
         stride: of both axes.
         padding: zeros on each side.
         use_bias: whether a bias is added.
+        kernel_init: draws a fresh kernel.
     """
 
     features: int
@@ -33,12 +35,13 @@ class Conv(nn.Module):
     stride: int = 1
     padding: int = 1
     use_bias: bool = False
+    kernel_init: nn.initializers.Initializer = nn.initializers.lecun_normal()
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps [N, H, W, I] to [N, h, w, features], in the precision of the context."""
         shape = (self.kernel, self.kernel, x.shape[-1], self.features)
-        w = self.param("kernel", nn.initializers.lecun_normal(), shape)
+        w = self.param("kernel", self.kernel_init, shape)
         y = convolve(x, w, self.stride, self.padding)
         if not self.use_bias:
             return y
@@ -68,8 +71,9 @@ def convolve(x: jax.Array, w: jax.Array, stride: int, padding: int) -> jax.Array
         return bilinear_convs.down(jnp.pad(x, ((0, 0), *sides, (0, 0))), w)
     if stride > 1:
         return _by_blocks(x, w, stride, padding)
-    pad = ((padding, padding),) * 2
-    return lax.conv_general_dilated(x, w, (1, 1), pad, dimension_numbers=_NHWC)
+    if padding:
+        x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
+    return thin_convs.correlate(x, w)
 
 
 def _by_blocks(x: jax.Array, w: jax.Array, stride: int, padding: int) -> jax.Array:

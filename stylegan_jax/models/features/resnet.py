@@ -8,9 +8,9 @@ from typing import Any
 import flax.linen as nn
 import jax
 
+from stylegan_jax.models.features.convs import Conv
 from stylegan_jax.models.features.layers import (
     PRECISION,
-    ConvNorm,
     check_taps,
     check_width,
     max_pool,
@@ -21,6 +21,47 @@ from stylegan_jax.models.features.layers import (
 MAX_BLOCKS = 64
 
 MAPS = ("stem", "layer1", "layer2", "layer3", "layer4")
+
+# Blocks of each stage, and whether they are bottlenecks, by the number of layers (table
+# 1; the smallest one is not in it).
+PLANS: dict[int, tuple[tuple[int, ...], bool]] = {
+    10: ((1, 1, 1, 1), False),
+    18: ((2, 2, 2, 2), False),
+    34: ((3, 4, 6, 3), False),
+    50: ((3, 4, 6, 3), True),
+    101: ((3, 4, 23, 3), True),
+}
+
+
+class ConvNorm(nn.Module):
+    """A square convolution without bias and a batch normalisation.
+
+    Attributes:
+        features: channels of the result.
+        kernel: side of the kernel, odd; there are half as many zeros on each side.
+        stride: of both axes.
+    """
+
+    features: int
+    kernel: int = 1
+    stride: int = 1
+
+    @nn.compact
+    def __call__(
+        self, x: jax.Array, *, train: bool = False, axis_name: str | None = None
+    ) -> jax.Array:
+        """[N, H, W, I] to [N, H/stride, W/stride, features] float32, rounded up."""
+        padding = self.kernel // 2
+        # These convolutions take the precision of their context (see PRECISION).
+        with jax.default_matmul_precision("highest"):
+            x = Conv(self.features, self.kernel, self.stride, padding, name="conv")(x)
+        return nn.BatchNorm(
+            use_running_average=not train,
+            momentum=0.9,
+            epsilon=1e-5,
+            axis_name=axis_name if train else None,
+            name="bn",
+        )(x)
 
 
 class Block(nn.Module):
@@ -39,30 +80,32 @@ class Block(nn.Module):
     project: bool
 
     @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+    def __call__(
+        self, x: jax.Array, *, train: bool = False, axis_name: str | None = None
+    ) -> jax.Array:
         """[N, H, W, I] to [N, H/stride, W/stride, O] float32, rounded up."""
-        wide: dict[str, Any] = {"kernel": (3, 3), "padding": (1, 1)}
+        how: dict[str, Any] = {"train": train, "axis_name": axis_name}
         if self.bottleneck:
             # DIFF(paper): the 3x3 convolution strides, not the first 1x1, as in all
             # published PyTorch weights ("ResNet v1.5").
             layers = [
                 ConvNorm(self.width, name="conv1"),
-                ConvNorm(self.width, stride=self.stride, name="conv2", **wide),
+                ConvNorm(self.width, 3, self.stride, name="conv2"),
                 ConvNorm(4 * self.width, name="conv3"),
             ]
         else:
             layers = [
-                ConvNorm(self.width, stride=self.stride, name="conv1", **wide),
-                ConvNorm(self.width, name="conv2", **wide),
+                ConvNorm(self.width, 3, self.stride, name="conv1"),
+                ConvNorm(self.width, 3, name="conv2"),
             ]
         y = x
         for layer in layers[:-1]:
-            y = nn.relu(layer(y, train=train))
-        y = layers[-1](y, train=train)
+            y = nn.relu(layer(y, **how))
+        y = layers[-1](y, **how)
         if self.project:
             channels = layers[-1].features
             around = ConvNorm(channels, stride=self.stride, name="downsample")
-            x = around(x, train=train)
+            x = around(x, **how)
         return nn.relu(x + y)
 
 
@@ -93,7 +136,12 @@ class ResNet(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: jax.Array, taps: Sequence[str] | None = None, *, train: bool = False
+        self,
+        x: jax.Array,
+        taps: Sequence[str] | None = None,
+        *,
+        train: bool = False,
+        axis_name: str | None = None,
     ) -> dict[str, jax.Array]:
         """Computes features.
 
@@ -101,7 +149,10 @@ class ResNet(nn.Module):
             x: [N, H, W, 3] float32, normalised as the weights want it.
             taps: names of the wanted features; nothing behind the last one is
                 computed. None means ``pool``, and ``logits`` where there are some.
-            train: whether batch statistics are the batch's own.
+            train: whether batch norm takes the batch's own statistics and collects
+                them in ``batch_stats``.
+            axis_name: the mapped axis over whose devices these statistics are taken;
+                None for this device's pictures alone.
 
         Returns:
             The wanted features by name.
@@ -122,11 +173,11 @@ class ResNet(nn.Module):
         if not self.is_initializing():
             last = max(map(self.taps.index, wanted))
         found: dict[str, jax.Array] = {}
-        stem = ConvNorm(self.width, (7, 7), stride=2, padding=(3, 3), name="stem")
-        x = found["stem"] = nn.relu(stem(x, train=train))
+        how: dict[str, Any] = {"train": train, "axis_name": axis_name}
+        x = found["stem"] = nn.relu(ConvNorm(self.width, 7, 2, name="stem")(x, **how))
         x = max_pool(x, 3, 2, 1)
         for s, name in list(enumerate(MAPS))[1 : last + 1]:
-            x = found[name] = self._stage(s, x, train)
+            x = found[name] = self._stage(s, x, how)
         if last >= 5:
             x = found["pool"] = mean_pool(x)
         if last >= 6:
@@ -134,7 +185,7 @@ class ResNet(nn.Module):
             found["logits"] = fc(x)
         return {tap: found[tap] for tap in wanted}
 
-    def _stage(self, s: int, x: jax.Array, train: bool) -> jax.Array:
+    def _stage(self, s: int, x: jax.Array, how: dict[str, Any]) -> jax.Array:
         for i in range(self.stages[s - 1]):
             first = i == 0
             block = Block(
@@ -144,5 +195,5 @@ class ResNet(nn.Module):
                 project=first and (s > 1 or self.bottleneck),
                 name=f"layer{s}_{i}",
             )
-            x = block(x, train=train)
+            x = block(x, **how)
         return x

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import flax.linen as nn
 import jax
 
+from stylegan_jax.models.features.convs import Conv
 from stylegan_jax.models.pix2pixhd.layers import (
     Norm,
     check_number,
@@ -24,7 +27,7 @@ class PatchDiscriminator(nn.Module):
     Attributes:
         width: channels of the first layer.
         layers: layers that halve the size.
-        norm: instance or batch; the first and the last layer have none.
+        norm: one of `NORMS`; the first and the last layer have none.
         use_sigmoid: whether the scores are probabilities.
     """
 
@@ -34,7 +37,7 @@ class PatchDiscriminator(nn.Module):
     use_sigmoid: bool
 
     @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool = False) -> tuple[jax.Array, ...]:
+    def __call__(self, x: jax.Array, **mode: Any) -> tuple[jax.Array, ...]:
         """Maps [N, H, W, C] to the features of every layer, the scores [..., 1] last.
 
         The padding of 2 around kernels of 4 makes each layer's side one larger than
@@ -48,7 +51,7 @@ class PatchDiscriminator(nn.Module):
             stride = 2 if i < self.layers else 1
             x = self._conv(i, width, stride)(x)
             if i > 0:
-                x = Norm(self.norm, name=f"norm{i}")(x, train=train)
+                x = Norm(self.norm, name=f"norm{i}")(x, **mode)
             x = nn.leaky_relu(x, 0.2)
             features.append(x)
             width = min(2 * width, WIDEST)
@@ -56,12 +59,13 @@ class PatchDiscriminator(nn.Module):
         features.append(nn.sigmoid(x) if self.use_sigmoid else x)
         return tuple(features)
 
-    def _conv(self, i: int, features: int, stride: int) -> nn.Conv:
-        return nn.Conv(
+    def _conv(self, i: int, features: int, stride: int) -> Conv:
+        return Conv(
             features,
-            (4, 4),
-            (stride, stride),
-            padding=2,
+            4,
+            stride,
+            2,
+            use_bias=True,
             kernel_init=kernel_init,
             name=f"conv{i}",
         )
@@ -75,7 +79,7 @@ class MultiscaleDiscriminator(nn.Module):
         width: channels of the first layer (64 in the paper).
         layers: layers of each scale that halve the size (3 in the paper).
         scales: sizes looked at, each half of the one before.
-        norm: instance or batch.
+        norm: one of `NORMS`.
         use_sigmoid: whether the scores are probabilities.
     """
 
@@ -87,15 +91,13 @@ class MultiscaleDiscriminator(nn.Module):
     use_sigmoid: bool = False
 
     @nn.compact
-    def __call__(
-        self, x: jax.Array, *, train: bool = False
-    ) -> tuple[tuple[jax.Array, ...], ...]:
+    def __call__(self, x: jax.Array, **mode: Any) -> tuple[tuple[jax.Array, ...], ...]:
         """Scores pictures.
 
         Args:
             x: [N, H, W, input_channels]: the input and a real or made picture, one
                 behind the other on the channels.
-            train: whether batch normalisation uses and updates the batch's statistics.
+            **mode: ``train`` and ``axis_name`` of `Norm`.
 
         Returns:
             For every scale, the full size first: the features of its ``layers + 2``
@@ -116,5 +118,5 @@ class MultiscaleDiscriminator(nn.Module):
                 self.use_sigmoid,
                 name=f"scale{i}",
             )
-            results.append(discriminator(x, train=train))
+            results.append(discriminator(x, **mode))
         return tuple(results)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -47,7 +49,7 @@ class InstanceEncoder(nn.Module):
         feature_channels: channels of the features (3 in the paper).
         width: channels at the picture's own size (16 in the program).
         downsamplings: how often the size is halved.
-        norm: instance or batch.
+        norm: one of `NORMS`.
         upsampling: transposed (the paper's) or resize.
     """
 
@@ -64,16 +66,14 @@ class InstanceEncoder(nn.Module):
         return 1 << min(self.downsamplings, MAX_DOWNSAMPLINGS)
 
     @nn.compact
-    def __call__(
-        self, x: jax.Array, instances: jax.Array, *, train: bool = False
-    ) -> jax.Array:
+    def __call__(self, x: jax.Array, instances: jax.Array, **mode: Any) -> jax.Array:
         """Encodes pictures.
 
         Args:
             x: [N, H, W, input_channels] in [-1, 1]; H and W are multiples of
                 ``multiple``.
             instances: [N, H, W] integers, see `instance_mean`.
-            train: whether batch normalisation uses and updates the batch's statistics.
+            **mode: ``train`` and ``axis_name`` of `Norm`.
 
         Returns:
             [N, H, W, feature_channels] in [-1, 1].
@@ -89,5 +89,5 @@ class InstanceEncoder(nn.Module):
             self.upsampling,
             name="trunk",
         )
-        x = ToPicture(self.feature_channels, name="picture")(trunk(x, train=train))
+        x = ToPicture(self.feature_channels, name="picture")(trunk(x, **mode))
         return instance_mean(x, instances)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import flax.linen as nn
 import jax
 
@@ -27,7 +29,7 @@ class Trunk(nn.Module):
         width: channels at the picture's own size; each halving doubles them.
         downsamplings: how often the size is halved.
         residual_blocks: blocks at the smallest size.
-        norm: instance or batch.
+        norm: one of `NORMS`.
         upsampling: transposed or resize.
     """
 
@@ -38,7 +40,7 @@ class Trunk(nn.Module):
     upsampling: str
 
     @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+    def __call__(self, x: jax.Array, **mode: Any) -> jax.Array:
         """Maps [N, H, W, C] to [N, H, W, width], H and W multiples of 2^downsamplings.
 
         Raises:
@@ -47,19 +49,17 @@ class Trunk(nn.Module):
         check_number(self.downsamplings, "downsamplings", 0, MAX_DOWNSAMPLINGS)
         check_number(self.residual_blocks, "residual_blocks", 0, MAX_RESIDUAL_BLOCKS)
         check_number(self.width, "width", 1, 2**16)
-        x = ConvNorm(self.width, 7, self.norm, reflect=True, name="conv_in")(
-            x, train=train
-        )
+        x = ConvNorm(self.width, 7, self.norm, reflect=True, name="conv_in")(x, **mode)
         for i in range(self.downsamplings):
             features = self.width << (i + 1)
             down = ConvNorm(features, 3, self.norm, stride=2, name=f"down{i}")
-            x = down(x, train=train)
+            x = down(x, **mode)
         for i in range(self.residual_blocks):
-            x = ResidualBlock(self.norm, name=f"block{i}")(x, train=train)
+            x = ResidualBlock(self.norm, name=f"block{i}")(x, **mode)
         for i in range(self.downsamplings):
             features = self.width << (self.downsamplings - i - 1)
             up = UpNorm(features, self.norm, self.upsampling, name=f"up{i}")
-            x = up(x, train=train)
+            x = up(x, **mode)
         return x
 
 
@@ -74,7 +74,7 @@ class GlobalGenerator(nn.Module):
         width: channels at the picture's own size (64 in the paper).
         downsamplings: how often the size is halved (4 in the program, 3 by default).
         residual_blocks: blocks at the smallest size.
-        norm: instance or batch.
+        norm: one of `NORMS`.
         upsampling: transposed (the paper's) or resize.
     """
 
@@ -92,13 +92,13 @@ class GlobalGenerator(nn.Module):
         return 1 << min(self.downsamplings, MAX_DOWNSAMPLINGS)
 
     @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+    def __call__(self, x: jax.Array, **mode: Any) -> jax.Array:
         """Translates pictures.
 
         Args:
             x: [N, H, W, input_channels], pictures in [-1, 1] or labels and edges; H and
                 W are multiples of ``multiple``.
-            train: whether batch normalisation uses and updates the batch's statistics.
+            **mode: ``train`` and ``axis_name`` of `Norm`.
 
         Returns:
             [N, H, W, img_channels] in [-1, 1].
@@ -114,7 +114,7 @@ class GlobalGenerator(nn.Module):
             self.upsampling,
             name="trunk",
         )
-        x = trunk(x, train=train)
+        x = trunk(x, **mode)
         return ToPicture(self.img_channels, name="picture")(x)
 
 
@@ -124,7 +124,7 @@ class Enhancer(nn.Module):
     Attributes:
         width: channels at this enhancer's size; twice as many at half of it.
         residual_blocks: blocks at half of the size.
-        norm: instance or batch.
+        norm: one of `NORMS`.
         upsampling: transposed or resize.
     """
 
@@ -134,30 +134,24 @@ class Enhancer(nn.Module):
     upsampling: str
 
     @nn.compact
-    def __call__(
-        self, x: jax.Array, below: jax.Array, *, train: bool = False
-    ) -> jax.Array:
+    def __call__(self, x: jax.Array, below: jax.Array, **mode: Any) -> jax.Array:
         """Refines.
 
         Args:
             x: [N, H, W, C] input at this size.
             below: [N, H/2, W/2, 2 * width] features of the network below.
-            train: whether batch normalisation uses the batch's statistics.
+            **mode: ``train`` and ``axis_name`` of `Norm`.
 
         Returns:
             [N, H, W, width].
         """
         check_number(self.residual_blocks, "residual_blocks", 0, MAX_RESIDUAL_BLOCKS)
-        x = ConvNorm(self.width, 7, self.norm, reflect=True, name="conv_in")(
-            x, train=train
-        )
+        x = ConvNorm(self.width, 7, self.norm, reflect=True, name="conv_in")(x, **mode)
         down = ConvNorm(2 * self.width, 3, self.norm, stride=2, name="down0")
-        x = down(x, train=train) + below
+        x = down(x, **mode) + below
         for i in range(self.residual_blocks):
-            x = ResidualBlock(self.norm, name=f"block{i}")(x, train=train)
-        return UpNorm(self.width, self.norm, self.upsampling, name="up0")(
-            x, train=train
-        )
+            x = ResidualBlock(self.norm, name=f"block{i}")(x, **mode)
+        return UpNorm(self.width, self.norm, self.upsampling, name="up0")(x, **mode)
 
 
 class LocalEnhancer(nn.Module):
@@ -171,7 +165,7 @@ class LocalEnhancer(nn.Module):
         residual_blocks: residual blocks of the global trunk.
         enhancers: doublings on top of the trunk.
         enhancer_blocks: residual blocks of each enhancer.
-        norm: instance or batch.
+        norm: one of `NORMS`.
         upsampling: transposed (the paper's) or resize.
     """
 
@@ -192,7 +186,7 @@ class LocalEnhancer(nn.Module):
         return 1 << (halvings + min(self.enhancers, MAX_ENHANCERS))
 
     @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+    def __call__(self, x: jax.Array, **mode: Any) -> jax.Array:
         """Translates pictures; arguments and result as of `GlobalGenerator`."""
         check_number(self.enhancers, "enhancers", 1, MAX_ENHANCERS)
         pyramid = [x]
@@ -206,7 +200,7 @@ class LocalEnhancer(nn.Module):
             self.upsampling,
             name="trunk",
         )
-        y = trunk(pyramid.pop(), train=train)
+        y = trunk(pyramid.pop(), **mode)
         for i in range(self.enhancers):
             enhancer = Enhancer(
                 self.width << (self.enhancers - 1 - i),
@@ -215,5 +209,5 @@ class LocalEnhancer(nn.Module):
                 self.upsampling,
                 name=f"enhancer{i}",
             )
-            y = enhancer(pyramid.pop(), y, train=train)
+            y = enhancer(pyramid.pop(), y, **mode)
         return ToPicture(self.img_channels, name="picture")(y)

@@ -1,16 +1,22 @@
 """The layers of pix2pixHD: convolution, normalisation, resampling (Wang et al. 2018).
 
 Kernels are correlated in every layer, the transposed convolution included: its kernel
-is stored as the convolution behind zero insertion wants it.
+is stored as the convolution behind zero insertion wants it. ``mode`` is the keyword
+arguments of `Norm`: ``train`` and ``axis_name``.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-NORMS = ("instance", "batch")
+from stylegan_jax.models.features.convs import Conv
+from stylegan_jax.ops import bilinear_convs
+
+NORMS = ("instance", "instance_affine", "batch")
 UPSAMPLINGS = ("transposed", "resize")
 
 # The papers' initialisation: kernels N(0, 0.02), scales of batch norm N(1, 0.02).
@@ -43,6 +49,18 @@ def pad_reflect(x: jax.Array, width: int) -> jax.Array:
     return jnp.pad(x, ((0, 0), around, around, (0, 0)), mode="reflect")
 
 
+def _conv(features: int, kernel: int, stride: int = 1, padding: int = 0) -> Conv:
+    return Conv(
+        features,
+        kernel,
+        stride,
+        padding,
+        use_bias=True,
+        kernel_init=kernel_init,
+        name="conv",
+    )
+
+
 def halve(x: jax.Array) -> jax.Array:
     """Mean of 3x3 pixels at every second one: [N, H, W, C] to [N, ⌈H/2⌉, ⌈W/2⌉, C].
 
@@ -53,10 +71,11 @@ def halve(x: jax.Array) -> jax.Array:
 
 
 class Norm(nn.Module):
-    """Normalisation of [N, H, W, C]: per picture without parameters, or per batch.
+    """Normalisation of [N, H, W, C]: per picture or per batch.
 
     Attributes:
-        kind: ``instance`` (Ulyanov et al. 2016, no parameters) or ``batch`` (scale and
+        kind: ``instance`` (Ulyanov et al. 2016, no parameters, as the program has it),
+            ``instance_affine`` (the same with scale and bias) or ``batch`` (scale and
             bias; running statistics in ``batch_stats``, a tenth of each batch's, its
             variance the biased one where PyTorch takes the unbiased).
     """
@@ -64,12 +83,21 @@ class Norm(nn.Module):
     kind: str
 
     @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
-        """Normalises; ``train`` uses and updates the statistics of the batch."""
+    def __call__(
+        self, x: jax.Array, *, train: bool = False, axis_name: str | None = None
+    ) -> jax.Array:
+        """Normalises.
+
+        Args:
+            x: [N, H, W, C].
+            train: uses and updates the statistics of the batch.
+            axis_name: the axis whose devices share one batch.
+        """
         check_option(self.kind, "norm", NORMS)
         if self.kind == "batch":
             layer = nn.BatchNorm(
                 use_running_average=not train,
+                axis_name=axis_name if train else None,
                 momentum=0.9,
                 epsilon=1e-5,
                 scale_init=scale_init,
@@ -78,7 +106,12 @@ class Norm(nn.Module):
             return layer(x)
         mean = jnp.mean(x, (1, 2), keepdims=True)
         variance = jnp.mean(jnp.square(x - mean), (1, 2), keepdims=True)
-        return (x - mean) * jax.lax.rsqrt(variance + 1e-5)
+        x = (x - mean) * jax.lax.rsqrt(variance + 1e-5)
+        if self.kind == "instance":
+            return x
+        channels = (x.shape[-1],)
+        scale = self.param("scale", scale_init, channels)
+        return x * scale + self.param("bias", nn.initializers.zeros_init(), channels)
 
 
 class ConvNorm(nn.Module):
@@ -99,20 +132,13 @@ class ConvNorm(nn.Module):
     reflect: bool = False
 
     @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+    def __call__(self, x: jax.Array, **mode: Any) -> jax.Array:
         """Maps [N, H, W, I] to [N, ⌈H/stride⌉, ⌈W/stride⌉, features]."""
         around = self.kernel // 2
         if self.reflect:
             x, around = pad_reflect(x, around), 0
-        x = nn.Conv(
-            self.features,
-            (self.kernel, self.kernel),
-            (self.stride, self.stride),
-            padding=around,
-            kernel_init=kernel_init,
-            name="conv",
-        )(x)
-        return nn.relu(Norm(self.norm, name="norm")(x, train=train))
+        x = _conv(self.features, self.kernel, self.stride, around)(x)
+        return nn.relu(Norm(self.norm, name="norm")(x, **mode))
 
 
 class UpNorm(nn.Module):
@@ -130,26 +156,34 @@ class UpNorm(nn.Module):
     upsampling: str
 
     @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+    def __call__(self, x: jax.Array, **mode: Any) -> jax.Array:
         """Maps [N, H, W, I] to [N, 2H, 2W, features]."""
         check_option(self.upsampling, "upsampling", UPSAMPLINGS)
         if self.upsampling == "transposed":
-            # One row more behind than before: torch's padding 1, output_padding 1.
-            x = nn.ConvTranspose(
-                self.features,
-                (3, 3),
-                (2, 2),
-                padding=((1, 2), (1, 2)),
-                kernel_init=kernel_init,
-                name="conv",
-            )(x)
+            x = TransposedConv(self.features, name="conv")(x)
         else:
             x = jnp.repeat(jnp.repeat(x, 2, 1), 2, 2)
-            conv = nn.Conv(
-                self.features, (3, 3), padding=0, kernel_init=kernel_init, name="conv"
-            )
-            x = conv(pad_reflect(x, 1))
-        return nn.relu(Norm(self.norm, name="norm")(x, train=train))
+            x = _conv(self.features, 3)(pad_reflect(x, 1))
+        return nn.relu(Norm(self.norm, name="norm")(x, **mode))
+
+
+class TransposedConv(nn.Module):
+    """Doubles the size by a learned 3x3 kernel behind zero insertion.
+
+    Attributes:
+        features: output channels.
+    """
+
+    features: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps [N, H, W, I] to [N, 2H, 2W, features]."""
+        w = self.param("kernel", kernel_init, (3, 3, x.shape[-1], self.features))
+        bias = self.param("bias", nn.initializers.zeros_init(), (self.features,))
+        # One row more behind than before: torch's padding 1, output_padding 1.
+        y = bilinear_convs.up(x, jnp.flip(w, (0, 1)))[:, 1:, 1:]
+        return y + bias
 
 
 class ResidualBlock(nn.Module):
@@ -162,15 +196,12 @@ class ResidualBlock(nn.Module):
     norm: str
 
     @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+    def __call__(self, x: jax.Array, **mode: Any) -> jax.Array:
         """Maps [N, H, W, C] to the same shape."""
         features = x.shape[3]
-        y = ConvNorm(features, 3, self.norm, reflect=True, name="first")(x, train=train)
-        conv = nn.Conv(
-            features, (3, 3), padding=0, kernel_init=kernel_init, name="conv"
-        )
-        y = conv(pad_reflect(y, 1))
-        return x + Norm(self.norm, name="norm")(y, train=train)
+        y = ConvNorm(features, 3, self.norm, reflect=True, name="first")(x, **mode)
+        y = _conv(features, 3)(pad_reflect(y, 1))
+        return x + Norm(self.norm, name="norm")(y, **mode)
 
 
 class ToPicture(nn.Module):
@@ -185,7 +216,4 @@ class ToPicture(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps [N, H, W, I] to [N, H, W, features] in [-1, 1]."""
-        conv = nn.Conv(
-            self.features, (7, 7), padding=0, kernel_init=kernel_init, name="conv"
-        )
-        return jnp.tanh(conv(pad_reflect(x, 3)))
+        return jnp.tanh(_conv(self.features, 7)(pad_reflect(x, 3)))

@@ -9,11 +9,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from stylegan_jax.models.style_generator import StyleGenerator, check_noise
 from stylegan_jax.models.stylegan1.layers import Dense, leaky_relu
 from stylegan_jax.models.stylegan1.synthesis import SynthesisNetwork
-from stylegan_jax.models.stylegan2.generator import truncate
 from stylegan_jax.models.stylegan2.layers import normalize_second_moment
-from stylegan_jax.models.stylegan2.synthesis import NOISE_MODES
 from stylegan_jax.types import Filter, check_shape
 
 
@@ -44,7 +43,7 @@ class MappingNetwork(nn.Module):
         return x
 
 
-class Generator(nn.Module):
+class Generator(StyleGenerator):
     """StyleGAN's generator.
 
     The image is base_grid * 2**(num_blocks - 1) pixels. Every field is plain data, so
@@ -131,28 +130,6 @@ class Generator(nn.Module):
             name="synthesis",
         )
 
-    def w(self, z: jax.Array, c: jax.Array | None = None) -> jax.Array:
-        """Maps z [N, z_dim] to w [N, w_dim], not truncated; c has no meaning here."""
-        del c
-        return self.mapping_network(z)
-
-    def mapping(
-        self,
-        z: jax.Array,
-        c: jax.Array | None = None,
-        *,
-        truncation_psi: jax.Array | float = 1.0,
-        truncation_cutoff: int | None = None,
-    ) -> jax.Array:
-        """Maps z to w_plus [N, num_ws, w_dim], truncated towards ``w_avg``."""
-        w_plus = self.broadcast(self.w(z, c))
-        w_avg: jax.Array = self.mapping_network.get_variable("moving_stats", "w_avg")
-        return truncate(w_plus, w_avg, truncation_psi, truncation_cutoff)
-
-    def broadcast(self, w: jax.Array) -> jax.Array:
-        """Repeats w [N, w_dim] for every layer: [N, num_ws, w_dim]."""
-        return jnp.repeat(w[:, None, :], self.num_ws, axis=1)
-
     def synthesis(
         self,
         w_plus: jax.Array,
@@ -176,37 +153,7 @@ class Generator(nn.Module):
         """
         where = "Generator.synthesis"
         check_shape(w_plus, "w_plus", (None, self.num_ws, self.w_dim), where=where)
-        if noise_mode not in NOISE_MODES:
-            raise ValueError(
-                f"Unknown noise mode '{noise_mode}', choose from "
-                f"{', '.join(NOISE_MODES)}."
-            )
-        if noise_mode == "random" and self.use_noise and noise_keys is None:
-            raise ValueError(
-                "noise_mode='random' needs noise_keys, one random key per image."
-            )
-        if noise_keys is not None:
-            # A single key would give all images the same noise, silently.
-            check_shape(noise_keys, "noise_keys", (w_plus.shape[0],), where=where)
+        check_noise(noise_mode, noise_keys, len(w_plus), needed=self.use_noise)
         return self.synthesis_network(
             w_plus, noise_mode=noise_mode, noise_keys=noise_keys
         )
-
-    def __call__(
-        self,
-        z: jax.Array,
-        c: jax.Array | None = None,
-        *,
-        truncation_psi: jax.Array | float = 1.0,
-        truncation_cutoff: int | None = None,
-        noise_mode: str = "const",
-        noise_keys: jax.Array | None = None,
-    ) -> jax.Array:
-        """Draws images [N, H, W, C] float32 from z [N, z_dim]."""
-        w_plus = self.mapping(
-            z,
-            c,
-            truncation_psi=truncation_psi,
-            truncation_cutoff=truncation_cutoff,
-        )
-        return self.synthesis(w_plus, noise_mode=noise_mode, noise_keys=noise_keys)

@@ -2,43 +2,18 @@
 
 from __future__ import annotations
 
-import flax.linen as nn
 import jax
-import jax.numpy as jnp
 
+from stylegan_jax.models.style_generator import StyleGenerator, check_noise
 from stylegan_jax.models.stylegan2.mapping import MappingNetwork
 from stylegan_jax.models.stylegan2.synthesis import (
     ARCHITECTURES,
-    NOISE_MODES,
     SynthesisNetwork,
 )
 from stylegan_jax.types import Filter, check_shape
 
 
-def truncate(
-    w_plus: jax.Array,
-    w_avg: jax.Array,
-    psi: jax.Array | float,
-    cutoff: int | None = None,
-) -> jax.Array:
-    """Truncation trick (Karras et al. 2019, appendix B).
-
-    Args:
-        w_plus: [N, num_ws, w_dim].
-        w_avg: [w_dim].
-        psi: 1 leaves w_plus as it is, 0 gives the mean.
-        cutoff: number of first layers that are truncated; None for all.
-
-    Returns:
-        [N, num_ws, w_dim].
-    """
-    pulled = w_avg + psi * (w_plus - w_avg)
-    if cutoff is None:
-        return pulled
-    return jnp.concatenate([pulled[:, :cutoff], w_plus[:, cutoff:]], 1)
-
-
-class Generator(nn.Module):
+class Generator(StyleGenerator):
     """StyleGAN2 generator.
 
     The image is base_grid * 2**(num_blocks - 1) pixels. Every field is plain data, so
@@ -135,23 +110,6 @@ class Generator(nn.Module):
         """Maps z [N, z_dim] (and c [N, c_dim]) to w [N, w_dim], not truncated."""
         return self.mapping_network(z, c)
 
-    def mapping(
-        self,
-        z: jax.Array,
-        c: jax.Array | None = None,
-        *,
-        truncation_psi: jax.Array | float = 1.0,
-        truncation_cutoff: int | None = None,
-    ) -> jax.Array:
-        """Maps z to w_plus [N, num_ws, w_dim], truncated towards ``w_avg``."""
-        w_plus = self.broadcast(self.mapping_network(z, c))
-        w_avg: jax.Array = self.mapping_network.get_variable("moving_stats", "w_avg")
-        return truncate(w_plus, w_avg, truncation_psi, truncation_cutoff)
-
-    def broadcast(self, w: jax.Array) -> jax.Array:
-        """Repeats w [N, w_dim] for every layer: [N, num_ws, w_dim]."""
-        return jnp.repeat(w[:, None, :], self.num_ws, axis=1)
-
     def synthesis(
         self,
         w_plus: jax.Array,
@@ -174,38 +132,7 @@ class Generator(nn.Module):
         """
         expected = (None, self.num_ws, self.w_dim)
         check_shape(w_plus, "w_plus", expected, where="Generator.synthesis")
-        if noise_mode not in NOISE_MODES:
-            raise ValueError(
-                f"Unknown noise mode '{noise_mode}', choose from "
-                f"{', '.join(NOISE_MODES)}."
-            )
-        if noise_mode == "random" and self.use_noise and noise_keys is None:
-            raise ValueError(
-                "noise_mode='random' needs noise_keys, one random key per image."
-            )
-        if noise_keys is not None:
-            # A single key would give all images the same noise, silently.
-            one_each = (w_plus.shape[0],)
-            check_shape(noise_keys, "noise_keys", one_each, where="Generator.synthesis")
+        check_noise(noise_mode, noise_keys, len(w_plus), needed=self.use_noise)
         return self.synthesis_network(
             w_plus, noise_mode=noise_mode, noise_keys=noise_keys
         )
-
-    def __call__(
-        self,
-        z: jax.Array,
-        c: jax.Array | None = None,
-        *,
-        truncation_psi: jax.Array | float = 1.0,
-        truncation_cutoff: int | None = None,
-        noise_mode: str = "const",
-        noise_keys: jax.Array | None = None,
-    ) -> jax.Array:
-        """Draws images [N, H, W, C] float32 from z [N, z_dim] (and c [N, c_dim])."""
-        w_plus = self.mapping(
-            z,
-            c,
-            truncation_psi=truncation_psi,
-            truncation_cutoff=truncation_cutoff,
-        )
-        return self.synthesis(w_plus, noise_mode=noise_mode, noise_keys=noise_keys)

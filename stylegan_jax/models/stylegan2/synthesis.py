@@ -18,7 +18,6 @@ from stylegan_jax.ops.bias_act import activation_gain
 from stylegan_jax.types import Filter
 
 ARCHITECTURES = ("skip", "resnet", "orig")
-NOISE_MODES = ("random", "const", "none")
 _SQRT_HALF = 0.5**0.5
 
 

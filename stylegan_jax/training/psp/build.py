@@ -17,9 +17,9 @@ from stylegan_jax.errors import UsageError, UserError
 from stylegan_jax.losses.encoder import inner_face
 from stylegan_jax.models.psp import PSP
 from stylegan_jax.training import spmd
+from stylegan_jax.training.networks import Networks, open_networks
 from stylegan_jax.training.pictures import accumulation, check_enough
 from stylegan_jax.training.psp import presets, smoke
-from stylegan_jax.training.psp.networks import Networks, open_networks
 from stylegan_jax.training.psp.pairs import compared_side, open_pairs
 from stylegan_jax.training.psp.start import Start, open_start, psp_module
 from stylegan_jax.training.psp.state import EncoderState, init_state
@@ -58,20 +58,9 @@ class EncoderRun(Run):
         """(H, W, C) of the decoder's pictures."""
         return self.psp.image_shape
 
-    @property
-    def judges_snapshots(self) -> bool:
-        """The best on the held-out pairs is only found among those that are judged."""
-        return bool(self.held_out) and self.config.eval.every_kimg > 0
-
     def losses(self) -> Losses:
         """Inputs, outputs and distances."""
         return Losses(self.psp, self.hyper, self.networks)
-
-    def with_accumulation(self, accumulate: int) -> EncoderRun:
-        """The same run with a device's share processed in so many parts."""
-        hyper = dataclasses.replace(self.hyper, accumulate=accumulate)
-        run = dataclasses.replace(self, hyper=hyper)
-        return super(EncoderRun, run).with_accumulation(accumulate)
 
     def phases(self) -> list[Phase]:
         """The one phase."""

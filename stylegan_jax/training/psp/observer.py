@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,20 @@ import numpy as np
 
 from stylegan_jax.checkpoints.contact_sheet import Row, Section, draw_sheet
 from stylegan_jax.checkpoints.pictures import save_png
-from stylegan_jax.data.mixture import Weighted
 from stylegan_jax.losses import encoder as losses
 from stylegan_jax.training.grids import local
+from stylegan_jax.training.pair_samples import (
+    Pairs,
+    batches,
+    cell_of,
+    parts_of,
+    some_pairs,
+)
 from stylegan_jax.training.psp.build import EncoderRun
 from stylegan_jax.training.psp.state import EncoderState
 from stylegan_jax.training.psp.steps import to_bytes
 from stylegan_jax.training.snapshots import SnapshotFolder, licence_after
 
-Pairs = Mapping[str, np.ndarray]
 # Pairs that are looked at together when a model is judged.
 AT_A_TIME = 8
 # Couples of source, target and output in a row of a grid.
@@ -58,11 +63,11 @@ class EncoderObserver:
         source, target = self._validation.shown(self._shown)
         rows = [
             Row("", [picture for pair in part for picture in pair])
-            for part in _parts(list(zip(source, target, strict=True)), COUPLES)
+            for part in parts_of(list(zip(source, target, strict=True)), COUPLES)
         ]
         heads = ["source", "target"] * COUPLES
         title = "what the encoder is shown, and what is to come out"
-        sheet = draw_sheet([Section(title, heads, rows)], cell=_cell(target))
+        sheet = draw_sheet([Section(title, heads, rows)], cell=cell_of(target))
         save_png(self._folder / "pairs.png", sheet)
         self.draw(state, "init")
 
@@ -79,13 +84,13 @@ class EncoderObserver:
         output, distances = self._validation.outputs(variables, self._shown)
         triples = list(zip(source, target, output, distances, strict=True))
         rows = []
-        for part in _parts(triples, COUPLES):
+        for part in parts_of(triples, COUPLES):
             label = "L2 " + ", ".join(f"{d:.3f}" for *_, d in part)
             rows.append(Row(label, [p for *pictures, _ in part for p in pictures]))
         heads = ["source", "target", "output"] * COUPLES
         kind = "held-out" if self._run.held_out else "training"
         title = f"{len(triples)} {kind} pairs"
-        sheet = draw_sheet([Section(title, heads, rows)], cell=_cell(target))
+        sheet = draw_sheet([Section(title, heads, rows)], cell=cell_of(target))
         save_png(self._folder / f"pairs-{name}.png", sheet)
         return sheet
 
@@ -166,13 +171,15 @@ class Validation:
 
     def shown(self, pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
         """Sources as the encoder sees them, and targets, uint8."""
-        parts = [jax.jit(self._losses.shown)(batch) for batch, _ in _batches(pairs)]
+        parts = [
+            jax.jit(self._losses.shown)(batch) for batch, _ in batches(pairs, AT_A_TIME)
+        ]
         num = len(pairs["target"])
         source, target = (np.concatenate(x)[:num] for x in zip(*parts, strict=True))
         return source, target
 
     def _all(self, variables: Any, pairs: Pairs):
-        for batch, count in _batches(pairs):
+        for batch, count in batches(pairs, AT_A_TIME):
             output, distances = jax.device_get(
                 self._step(variables, self._frozen, batch)
             )
@@ -202,29 +209,3 @@ class Validation:
         average = jnp.broadcast_to(average, target.shape)
         distances["l2_mean_latent"] = losses.l2(average, target)
         return to_bytes(drawn), distances
-
-
-def some_pairs(data: Weighted, num: int, seed: int) -> dict[str, np.ndarray]:
-    """Up to ``num`` different pairs of the data, in an order made of the seed."""
-    places = [(dataset, i) for dataset, _ in data for i in range(dataset.num_images)]
-    order = np.random.default_rng(seed).permutation(len(places))[:num]
-    items: list[Any] = [places[k][0][places[k][1]] for k in order]
-    names = [name for name in ("source", "target") if name in items[0]]
-    return {name: np.stack([item[name] for item in items]) for name in names}
-
-
-def _batches(pairs: Pairs):
-    """Batches of one size, filled up from the first pairs, and how many count."""
-    num = len(pairs["target"])
-    for start in range(0, num, AT_A_TIME):
-        rows = np.arange(start, start + AT_A_TIME) % num
-        batch = {name: value[rows] for name, value in pairs.items()}
-        yield batch, min(AT_A_TIME, num - start)
-
-
-def _parts(items: Sequence[Any], size: int) -> list[Sequence[Any]]:
-    return [items[i : i + size] for i in range(0, len(items), size)]
-
-
-def _cell(pictures: np.ndarray) -> int:
-    return max(96, min(256, pictures.shape[1]))

@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 from stylegan_jax.errors import UsageError
 from stylegan_jax.models.features.irse import MODES, STAGES
 from stylegan_jax.models.psp import ENCODER_TYPES, MAX_ITERATIONS
-from stylegan_jax.training.psp.networks import CHOICES, NETWORK_OF
+from stylegan_jax.training.networks import CHOICES, NETWORK_OF
 from stylegan_jax.training.ranges import Ranges
 
 # Losses in the order in which they are reported; `<name>_weight` in the section loss.

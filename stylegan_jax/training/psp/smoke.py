@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
-from PIL import Image
 
 from stylegan_jax.checkpoints.model_file import save_model
 from stylegan_jax.checkpoints.structure import config_of
-from stylegan_jax.data import prepare, toy
-from stylegan_jax.data.pair_manifest import FORMAT, KIND, LABELS
 from stylegan_jax.models.stylegan2 import Generator
 from stylegan_jax.training import spmd
-
-NUM, SIDE = 64, 32
+from stylegan_jax.training.toy_pairs import write_toy_pairs
 
 
 def is_wanted(config: ConfigDict) -> bool:
@@ -36,7 +31,7 @@ def fill(config: ConfigDict, workdir: Path) -> ConfigDict:
         if not decoder.is_file():
             _write_decoder(decoder)
         if not pairs.is_dir():
-            _write_pairs(pairs, config.data.source_labels)
+            write_toy_pairs(pairs, labels=config.data.source_labels)
     spmd.wait_for_all("toy pairs")
     config.init.decoder = str(decoder)
     config.data.path = str(pairs / "B" if config.data.reconstruct else pairs)
@@ -58,42 +53,3 @@ def _write_decoder(path: Path) -> None:
         provenance={"made_by": "a smoke run; untrained"},
         licence="CC0",
     )
-
-
-def _write_pairs(path: Path, labels: int) -> None:
-    """Toy people as photos, or as maps of classes, and as comics."""
-    with prepare.write_aside(path) as folder:
-        toy.write_toy(folder / "A", style="photo", num=NUM, size=SIDE, seed=0)
-        toy.write_toy(folder / "B", style="comic", num=NUM, size=SIDE, seed=0)
-        if labels:
-            _quantise(folder / "A", labels)
-        names = sorted(p.relative_to(folder / "A") for p in _pictures(folder / "A"))
-        lines = [
-            {"index": i, "a": f"A/{name}", "b": f"B/{name}", "keep": True}
-            for i, name in enumerate(names)
-        ]
-        side_a = {"kind": LABELS, "channels": 1} if labels else {"source": "toy photos"}
-        document = {
-            "kind": KIND,
-            "format": FORMAT,
-            "complete": True,
-            "num": len(lines),
-            "image_shape": [SIDE, SIDE, 3],
-            "a": side_a,
-            "b": {"source": "toy comics"},
-        }
-        text = "".join(json.dumps(line) + "\n" for line in lines)
-        (folder / "manifest.jsonl").write_text(text, encoding="utf-8")
-        (folder / "manifest.json").write_text(json.dumps(document), encoding="utf-8")
-
-
-def _pictures(folder: Path) -> list[Path]:
-    return list(folder.rglob("*.png"))
-
-
-def _quantise(folder: Path, labels: int) -> None:
-    """Makes class numbers of brightness."""
-    for file in _pictures(folder):
-        with Image.open(file) as picture:
-            grey = picture.convert("L")
-        grey.point([value * labels // 256 for value in range(256)]).save(file)

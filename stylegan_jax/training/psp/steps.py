@@ -21,7 +21,7 @@ from stylegan_jax.models.features.irse import adaptive_average_pool
 from stylegan_jax.models.psp import PSP
 from stylegan_jax.models.psp.model import fit_square
 from stylegan_jax.training import optim, rngs, spmd
-from stylegan_jax.training.psp.networks import Networks
+from stylegan_jax.training.networks import Networks
 from stylegan_jax.training.psp.state import EncoderState
 from stylegan_jax.training.rngs import Draw, Stream
 from stylegan_jax.training.run import Batch, Metrics

@@ -77,12 +77,6 @@ class GanRun(Run):
         """Where copies are watched for, every snapshot is judged."""
         return self.config.eval.watch
 
-    def with_accumulation(self, accumulate: int) -> GanRun:
-        """The same run with a device's share processed in so many parts."""
-        hyper = dataclasses.replace(self.hyper, accumulate=accumulate)
-        run = dataclasses.replace(self, hyper=hyper)
-        return super(GanRun, run).with_accumulation(accumulate)
-
     def phases(self) -> list[Phase]:
         """The phases of a step."""
         return make_phases(self.g, self.d, self.hyper)

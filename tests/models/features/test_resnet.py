@@ -46,7 +46,7 @@ def test_pool_is_the_mean_of_the_last_map(variables):
         found["pool"], np.mean(found["layer4"], (1, 2)), rtol=1e-5, atol=1e-6
     )
     assert (np.asarray(found["layer4"]) >= 0).all()
-    assert list(TINY.apply(variables, x)) == ["pool", "logits"]
+    assert set(jax.eval_shape(TINY.apply, variables, x)) == {"pool", "logits"}
 
 
 def test_training_moves_the_running_statistics(variables):

@@ -73,3 +73,31 @@ def test_unknown_options_are_refused():
         Norm("layer").init(jax.random.key(0), x)
     with pytest.raises(ValueError, match="Unknown upsampling 'shuffle'"):
         UpNorm(2, "batch", "shuffle").init(jax.random.key(0), x)
+
+
+def test_instance_norm_with_scale_and_bias():
+    x = jax.random.normal(jax.random.key(0), (2, 5, 6, 3)) * 4 + 2
+    layer = Norm("instance_affine")
+    variables = layer.init(jax.random.key(1), x)
+    assert set(variables["params"]) == {"scale", "bias"}
+    params = {"scale": jnp.array([1.0, 2.0, 3.0]), "bias": jnp.array([0.0, 1.0, -1.0])}
+    y = layer.apply({"params": params}, x)
+    plain = Norm("instance").apply({}, x)
+    np.testing.assert_allclose(y, plain * params["scale"] + params["bias"], atol=1e-5)
+
+
+def test_batch_norm_looks_at_all_devices():
+    x = jax.random.normal(jax.random.key(0), (4, 3, 3, 2)) * 2 + 1
+    layer = Norm("batch")
+    variables = layer.init(jax.random.key(1), x)
+
+    def apply(part):
+        return layer.apply(
+            variables, part, train=True, axis_name="data", mutable=["batch_stats"]
+        )
+
+    whole, moved = layer.apply(variables, x, train=True, mutable=["batch_stats"])
+    parts, stats = jax.vmap(apply, axis_name="data")(x.reshape(2, 2, 3, 3, 2))
+    np.testing.assert_allclose(parts.reshape(x.shape), whole, atol=1e-5)
+    for a, b in zip(jax.tree.leaves(stats), jax.tree.leaves(moved), strict=True):
+        np.testing.assert_allclose(a[0], b, atol=1e-6)

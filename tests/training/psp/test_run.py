@@ -7,29 +7,11 @@ import json
 import jax
 import numpy as np
 import pytest
+from training_runs import run, same_bits, stats
 
 from stylegan_jax import load
 from stylegan_jax.errors import UserError
 from stylegan_jax.training.experiment import load_config
-from stylegan_jax.training.loop import train
-
-ONE = jax.devices()[:1]
-
-
-def run(config, workdir, devices=ONE):
-    return train(config, workdir, devices=devices, show_progress=False)
-
-
-def stats(workdir):
-    text = (workdir / "stats.jsonl").read_text()
-    return [json.loads(line) for line in text.splitlines()]
-
-
-def same_bits(a, b):
-    a, b = (jax.tree.leaves_with_path(jax.device_get(x)) for x in (a, b))
-    assert [path for path, _ in a] == [path for path, _ in b]
-    for (path, x), (_, y) in zip(a, b, strict=True):
-        np.testing.assert_array_equal(x, y, err_msg=jax.tree_util.keystr(path))
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 
 from stylegan_jax.losses import encoder as losses_of
 from stylegan_jax.models.psp import PSP
-from stylegan_jax.training.psp.networks import Networks
+from stylegan_jax.training.networks import Networks
 from stylegan_jax.training.psp.steps import EncoderHyper, Losses
 
 RNG = np.random.default_rng(0)

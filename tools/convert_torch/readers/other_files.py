@@ -37,6 +37,11 @@ def foreign(view: memoryview, path: Path) -> UserError | None:
             f"{path} is a tar archive: unpack it first, or, if PyTorch before 0.1.10 "
             "wrote it, load it and save it anew in a newer PyTorch."
         )
+    if b"<net " in first:
+        return UserError(
+            f"{path} is one of OpenVINO's files: give the folder that has it with the "
+            "others, of which MobileStyleGAN's can be read."
+        )
     if first[8:9] == b"{" and int.from_bytes(first[:8], "little") <= len(view) - 8:
         return UserError(
             f"{path} is a safetensors file and no checkpoint of PyTorch or TensorFlow: "

@@ -1,0 +1,1 @@
+"""The trainer of attribute networks: state, steps, presets, and figures."""
