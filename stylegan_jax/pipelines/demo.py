@@ -58,7 +58,7 @@ FULL = Plan(
     psp_overrides=(),
     photos=24,
     readings=2000,
-    smiles=1000,
+    smiles=1200,
     student_overrides=(),
     later=200,
 )

@@ -42,6 +42,7 @@ from stylegan_jax.pipelines.edit import (
 )
 from stylegan_jax.pipelines.edit_output import Output, monotone
 from stylegan_jax.pipelines.evaluate_pairs import evaluate_pairs
+from stylegan_jax.pipelines.pair_confidence import Confidence
 from stylegan_jax.pipelines.pair_sides import Direction
 from stylegan_jax.training.loop import Outcome, train
 
@@ -53,6 +54,8 @@ STRENGTH, LAYERS = 3.0, "0-5"
 STRENGTHS = "-3:3:7"
 DRAWS = EditOptions(truncation_psi=PSI, noise_mode="none", layers=LAYERS)
 # Far from the seeds of the pairs and of the readings.
+# Pairs are kept whose smile grows by this many standard deviations of the faces' own.
+CONFIDENT = 0.5
 STRIP_SEEDS, STEP_SEEDS = "100000-100007", "100000-100063"
 
 
@@ -141,8 +144,14 @@ def make_smiles(places: Places, num: int, *, say: Say, shown: bool) -> None:
             places.workdir,
             Direction(places.direction, STRENGTH, LAYERS),
             pairs.Options(num=num, truncation_psi=PSI),
+            confidence=Confidence(TOY, ATTRIBUTE, CONFIDENT),
             progress=bar.update,
         )
+
+
+def drawn_pairs(places: Places) -> int:
+    """How many pairs of smiles were drawn, kept or not."""
+    return (pair_manifest.read_document(places.smiles) or {})["num"]
 
 
 def train_student(

@@ -14,11 +14,13 @@ from stylegan_jax.pipelines.demo_psp_page import speed_tiles
 from stylegan_jax.pipelines.demo_stages import PSI, Places
 from stylegan_jax.pipelines.demo_student import (
     ATTRIBUTE,
+    CONFIDENT,
     FIT_PSI,
     LAYERS,
     STRENGTH,
     STRENGTHS,
     STRIP_SEEDS,
+    drawn_pairs,
     later_seed,
     read_json,
     smile_sheet,
@@ -35,11 +37,12 @@ find it, the smiles of {num} faces were measured (the bend of the mouth, from th
 pixels; no network takes part), and a plane was put between the latents of those that \
 smile more and of those that smile less.
 
-Moving a latent needs a latent. So {pairs} pairs of a face and the same face moved \
-along the direction train a student (pix2pixHD), which then does it to any picture in \
-one pass. Of the pairs {held_out} were kept from training, all of them other people. \
-On these, the smile is measured in what the student is shown, in what comes out, and \
-in the latent edit. {outcome}"""
+Moving a latent needs a latent. So {drawn} pairs of a face and the same face moved \
+along the direction were drawn, and the {pairs} on which the measured smile grew enough \
+train a student (pix2pixHD), which then does it to any picture in one pass. Of these \
+{held_out} were kept from training, all of them other people. On them the smile is \
+measured in what the student is shown, in what comes out, and in the latent edit. \
+{outcome}"""
 
 TOO_LITTLE = """That is less than half of the latent edit's gain: this training was \
 too short. It shows that everything works, not what a student can do."""
@@ -80,7 +83,7 @@ OWN = (
     (
         "Pairs along it, a student, and your photos through it.",
         "stylegan-jax pairs smiles/ --base runs/mine --direction smile --strength 1.5 "
-        "--layers 0-7 --num 20000\n"
+        "--layers 0-7 --num 20000 --reader runs/attributes --keep-confident 0.9\n"
         "stylegan-jax train --config pix2pixhd_distill256 --config.data.path=smiles/ "
         "--workdir runs/student\n"
         "stylegan-jax stylize runs/student aligned/ out/ --couple --sheet",
@@ -109,6 +112,7 @@ def student_chapter(
         "A smile for any photo: a student",
         text=TEXT.format(
             num=direction["num"],
+            drawn=drawn_pairs(places),
             pairs=trained + held_out,
             held_out=held_out,
             outcome=outcome,
@@ -209,7 +213,6 @@ def _commands(
     places: Places, overrides: Sequence[str], *, size: int, seed: int, share: float
 ) -> list[str]:
     photos = len(open_source(places.later).names)
-    pairs = sum(split_of_pairs(places.smiles, share))
     num = load_direction(places.direction).provenance["num"]
     return [
         line(
@@ -224,7 +227,9 @@ def _commands(
         ),
         line(
             "pairs", places.smiles, "--base", places.workdir, "--direction", ATTRIBUTE,
-            "--strength", f"{STRENGTH:g}", "--layers", LAYERS, "--num", pairs,
+            "--strength", f"{STRENGTH:g}", "--layers", LAYERS,
+            "--num", drawn_pairs(places), "--keep-confident", f"{CONFIDENT:g}",
+            "--reader", "toy",
         ),
         line(
             "train --config pix2pixhd_toy", f"--config.data.path={places.smiles}",
