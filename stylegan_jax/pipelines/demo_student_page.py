@@ -39,9 +39,10 @@ smile more and of those that smile less.
 
 Moving a latent needs a latent. So {drawn} pairs of a face and the same face moved \
 along the direction were drawn, and the {pairs} on which the measured smile grew \
-enough train a student (pix2pixHD), which then does it to any picture in one pass. Of \
-these {held_out} were kept from training, all of them other people. On them the smile is \
-measured in what the student is shown, in what comes out, and in the latent edit. \
+enough train a student (pix2pixHD), which then does it to any picture in one pass. \
+Of these {held_out} were kept from training, all of them other people. On them the \
+smile is measured in what the student is shown, in what comes out, and in the latent \
+edit. \
 {outcome}"""
 
 TOO_LITTLE = """That is less than half of the latent edit's gain: this training was \
