@@ -134,8 +134,11 @@ def make_smiles(places: Places, num: int, *, say: Say, shown: bool) -> None:
         UserError: the pairs that are there are others.
     """
     found = pair_manifest.read_document(places.smiles) or {}
+    confidence: Confidence | None = Confidence(TOY, ATTRIBUTE, CONFIDENT)
     if (found.get("num"), found.get("complete")) != (num, True):
         say(f"drawing {num} pairs of a face and its smile")
+    elif "confidence" in found:
+        confidence = None  # judged already; what was judged stays
     with tqdm(
         total=num, unit="pair", leave=False, disable=None if shown else True
     ) as bar:
@@ -144,7 +147,7 @@ def make_smiles(places: Places, num: int, *, say: Say, shown: bool) -> None:
             places.workdir,
             Direction(places.direction, STRENGTH, LAYERS),
             pairs.Options(num=num, truncation_psi=PSI),
-            confidence=Confidence(TOY, ATTRIBUTE, CONFIDENT),
+            confidence=confidence,
             progress=bar.update,
         )
 

@@ -29,6 +29,7 @@ from stylegan_jax.pipelines import (
     demo_student,
     demo_student_page,
 )
+from stylegan_jax.pipelines.demo_psp import split_of_pairs
 from stylegan_jax.pipelines.report_run import points, read_stats
 from stylegan_jax.training.experiment import load_config, to_plain
 from stylegan_jax.training.loop import Outcome
@@ -349,14 +350,16 @@ def test_the_page_tells_what_was_measured_on_smiles(finished):
     steps = json.loads((workdir / "directions" / "steps.json").read_text())
     assert len(steps["mean"]) == len(steps["strengths"]) == 7 and steps["faces"] == 64
     measured = json.loads((workdir / "student" / "smile.json").read_text())
-    assert measured["pairs"]["num"] == 2 and measured["photos"]["num"] == 3
+    trained, held_out = split_of_pairs(workdir / "smiles", 0.1)
+    assert measured["pairs"]["num"] == held_out and measured["photos"]["num"] == 3
     text = (workdir / "report.html").read_text()
     chapter = text.partition('id="chapter-6"')[2]
     smile = measured["pairs"]
     for part in (
-        "the smiles of 40 faces were measured", "20 pairs of a face", "2 were kept",
+        "the smiles of 40 faces were measured", "20 pairs of a face",
+        f"the {trained + held_out} on which", f"{held_out} were kept",
         f"<b>{smile['source']:.2f}</b>", f"<b>{smile['target']:.2f}</b>",
-        f"<b>{smile['output']:.2f}</b>", "on 2 people whom training never saw",
+        f"<b>{smile['output']:.2f}</b>", f"{held_out} people whom training never saw",
         "data:image/gif;base64,", "3 faces that the program drew after all training",
         "directions fit", "--direction smile", "--attributes toy",
     ):  # fmt: skip
