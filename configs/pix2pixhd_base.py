@@ -147,8 +147,7 @@ def shrink(config: ConfigDict) -> None:
     if config.loss.pool_size:
         config.loss.pool_size = 16
     config.init.global_generator = None
-    if train.fix_global_kimg:
-        train.fix_global_kimg = 0.5
+    train.fix_global_kimg = 0.0  # there is no global stage to keep as it is
     train.update(total_kimg=2.0, tick_kimg=0.25, batch=None, decay_kimg=1.0)
     config.loss.update(vgg_weight=0.0, lpips_weight=0.0, l1_weight=10.0)
     config.snapshot.update(every_kimg=1.0, grid=4)

@@ -56,6 +56,7 @@ class TrainingPairs:
             channel holds class numbers; else 0.
         stored_side: side of targets as they lie on disk.
         num_images: pairs.
+        licence: that of the models that drew the pictures; None where not known.
         label_dim: 0; pairs have no class.
         fingerprint: sha256 over the kept entries of the manifest, sizes and samples of
             the pictures' files, and how they are presented (sizes, channels, classes),
@@ -73,6 +74,7 @@ class TrainingPairs:
         target_size: int,
         source_labels: int = 0,
         more: Sequence[str] = (),
+        licence: str | None = None,
     ):
         """Wraps pairs that were checked; `open_training_pairs` does both.
 
@@ -83,8 +85,10 @@ class TrainingPairs:
             target_size: side of targets, in pixels.
             source_labels: classes of label maps; 0 for pictures.
             more: what the pairs' further sides are called in samples.
+            licence: that of the models that drew the pictures; None where not known.
         """
         self._pairs = pairs
+        self.licence = licence
         self.name = name
         self.source_labels = source_labels
         self._names = ("source", "target", *more)
@@ -271,7 +275,25 @@ def open_training_pairs(
         target_size=target_size or height,
         source_labels=source_labels,
         more=tuple(more),
+        licence=_licence(document, (source, target, *(s for s in (second,) if s))),
     )
+
+
+def _licence(document: Mapping[str, Any], sides: Sequence[str]) -> str | None:
+    """The licences of the models that drew these sides; None where one is unknown.
+
+    An edit of a side's latents is under that side's licence.
+    """
+    found: list[str] = []
+    for side in sides:
+        entry = document.get(side) or {}
+        if "direction" in entry or entry.get("kind") in ("mix", "second person"):
+            entry = document.get("a") or {}
+        licence = entry.get("licence")
+        if not licence or licence == "not stated":
+            return None
+        found.append(licence)
+    return "; and ".join(dict.fromkeys(found))
 
 
 def _check_sides(

@@ -13,15 +13,30 @@ from stylegan_jax.checkpoints.atomic import write_text
 from stylegan_jax.checkpoints.load import snapshots
 from stylegan_jax.checkpoints.model_file import save_model
 from stylegan_jax.checkpoints.structure import config_of
+from stylegan_jax.data.mixture import Weighted
 
 # What a model is under whose pictures nobody stated a licence of.
 LICENCE = "unstated: set by the pictures that the model was trained on"
 
 
-def licence_after(parent: str | None) -> str:
-    """The licence of a model that was trained from another."""
-    known = parent or LICENCE
-    return known if LICENCE in known else f"{known}; and {LICENCE}"
+def licence_after(parent: str | None, data: Weighted | None = None) -> str:
+    """The licence of a model that was trained from another, and on pictures.
+
+    Args:
+        parent: the other model's; None without one.
+        data: what it was trained on, if anything is to be said of it. Pictures that a
+            generator drew are under the licence that pairs note of it; of others none
+            is known.
+    """
+    pictures = [getattr(dataset, "licence", None) for dataset, _ in data or []]
+    said = [text for text in (parent, *pictures) if text]
+    if not pictures or not all(pictures):
+        said.append(LICENCE)
+    found: list[str] = []
+    for text in said:
+        if not any(text in earlier for earlier in found):
+            found.append(text)
+    return "; and ".join(found)
 
 
 class SnapshotFolder:

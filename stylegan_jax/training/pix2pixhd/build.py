@@ -124,6 +124,15 @@ class TranslatorRun(Run):
         found["pool_size"] = (size, f"loss.pool_size={size}")
         kind = self.hyper.gan
         found["gan"] = (kind, f"loss.gan={kind}")
+        # Arrays of equal shapes that mean something else.
+        sections = {
+            "model": ("generator", "upsampling", "norm"),
+            "data": ("source", "target", "second", "source_labels", "instances"),
+        }
+        for section, names in sections.items():
+            for name in names:
+                value = self.config[section][name]
+                found[f"{section}.{name}"] = (value, f"{section}.{name}={value}")
         return found
 
     def introduction(self, state: TranslatorState) -> list[str]:

@@ -60,11 +60,13 @@ class TranslatorObserver:
         )
 
     def begin(self, state: TranslatorState) -> None:
-        """Writes the first pairs as they are trained on, and the first outputs.
+        """Writes some pairs as they are trained on, and the first outputs.
 
         Whoever has mixed up the sides sees it here, before hours are spent.
         """
-        columns = self._validation.shown(self._shown)
+        seed = self._run.config.train.seed
+        trained = some_pairs(self._run.data, self._run.config.snapshot.grid, seed)
+        columns = self._validation.shown(trained, jax.random.key(seed))
         heads = list(columns) * GROUPS
         groups = list(zip(*columns.values(), strict=True))
         rows = [
@@ -98,7 +100,9 @@ class TranslatorObserver:
         cell = cell_of(columns["target"])
         sheet = draw_sheet([Section(title, heads, rows)], cell=cell)
         save_png(self._folder / f"pairs-{name}.png", sheet)
-        self._timeline.add(name, columns["source"][0], output[0], columns["target"][0])
+        self._timeline.add(
+            int(state.nimg), columns["source"][0], output[0], columns["target"][0]
+        )
         return sheet
 
     def write(
@@ -120,7 +124,7 @@ class TranslatorObserver:
                 for name, module in run.modules.all().items()
             },
             provenance=self._provenance(nimg, measured),
-            licence=licence_after(run.start.licence),
+            licence=licence_after(run.start.licence, run.data),
         )
         if measured and "val/loss" in measured:
             self._files.note_best(
@@ -141,10 +145,10 @@ class TranslatorObserver:
             # What a program needs to show the network pictures as in training.
             "resolution": run.image_shape[0],
             "source": "labels" if run.inputs.labels else "pictures",
-            "labels": run.inputs.labels,
+            "source_labels": run.inputs.labels,
             "second": run.inputs.second,
             "instances": run.inputs.instances,
-            "sides": {"source": data.source, "target": data.target},
+            "sides": {name: data[name] for name in ("source", "target", "second")},
             "data": [[d.name, d.fingerprint, w] for d, w in run.data],
             "losses": dict(run.hyper.weights),
             "distortion": run.inputs.distortion.describe(),
@@ -205,18 +209,33 @@ class Validation:
             distances.append(found["l1"])
         return np.concatenate(pictures), np.concatenate(distances)
 
-    def shown(self, pairs: Pairs) -> dict[str, np.ndarray]:
-        """What the networks see as pictures for people, by name, [N, H, W, 3] uint8."""
-        parts = [self._show(batch) for batch, _ in batches(pairs, AT_A_TIME)]
+    def shown(
+        self, pairs: Pairs, key: jax.Array | None = None
+    ) -> dict[str, np.ndarray]:
+        """What the networks see as pictures for people, by name, [N, H, W, 3] uint8.
+
+        Args:
+            pairs: some.
+            key: mirrors and distorts them, as training does; None leaves that out.
+        """
+        parts = [
+            self._show(
+                batch,
+                None
+                if key is None
+                else jax.random.split(key, (i + 1) * AT_A_TIME)[i * AT_A_TIME :],
+            )
+            for i, (batch, _) in enumerate(batches(pairs, AT_A_TIME))
+        ]
         num = len(pairs["target"])
         return {
             name: np.concatenate([part[name] for part in parts])[:num]
             for name in parts[0]
         }
 
-    def _visible(self, batch: Any) -> dict[str, jax.Array]:
+    def _visible(self, batch: Any, keys: jax.Array | None) -> dict[str, jax.Array]:
         inputs = self._losses.inputs
-        seen = inputs(batch, None)
+        seen = inputs(batch, keys)
         source = seen.x[..., :3]
         if inputs.labels:
             # Classes as shades of grey.

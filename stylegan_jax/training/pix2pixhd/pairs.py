@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 
 from stylegan_jax.data.mixture import Weighted
 from stylegan_jax.data.training_pairs import open_training_pairs
-from stylegan_jax.errors import UsageError
+from stylegan_jax.errors import UsageError, UserError
 from stylegan_jax.training.pictures import parse_path, parse_resolution
 
 
@@ -20,7 +20,8 @@ def open_pairs(config: ConfigDict, *, progress: bool) -> Weighted:
         progress: show a bar while pictures are read.
 
     Raises:
-        UserError: unusable pairs, see `open_training_pairs`.
+        UserError: unusable pairs, see `open_training_pairs`; pictures that are smaller
+            than wanted.
         UsageError: no path, several, or pictures that are no squares.
     """
     section = config.data
@@ -55,4 +56,10 @@ def open_pairs(config: ConfigDict, *, progress: bool) -> Weighted:
         instances=section.instances,
         progress=progress,
     )
+    if side is not None and pairs.stored_side < side:
+        raise UserError(
+            f"the pairs in {path} are of {pairs.stored_side}x{pairs.stored_side} "
+            f"pixels and data.resolution={side}, which would teach blur: make larger "
+            f"pairs, or say --config.data.resolution={pairs.stored_side}."
+        )
     return [(pairs, 1.0)]

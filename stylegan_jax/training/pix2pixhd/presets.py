@@ -118,6 +118,13 @@ def check(config: ConfigDict) -> None:
         wrong.append(
             "train.fix_global_kimg is for a local enhancer (model.generator=local)"
         )
+    begins = (config.init.global_generator, config.init.model)
+    if train.fix_global_kimg and model.generator == "local" and not any(begins):
+        wrong.append(
+            f"train.fix_global_kimg={train.fix_global_kimg:g} keeps the trunk as it "
+            "is, and without init.global_generator it is random: give the model of the "
+            "global stage, or set train.fix_global_kimg=0"
+        )
     if config.init.global_generator is not None and model.generator != "local":
         wrong.append(
             "init.global_generator goes into a local enhancer (model.generator=local)"

@@ -25,6 +25,7 @@ def fill(config: ConfigDict, workdir: Path) -> ConfigDict:
             pairs,
             labels=config.data.source_labels,
             second=config.data.second is not None,
+            instances=config.data.instances,
         )
     spmd.wait_for_all("toy pairs")
     config.data.path = str(pairs)

@@ -20,7 +20,7 @@ MOST_FRAMES = 120
 
 
 class Timeline:
-    """Frames ``samples/timeline/NAME.png`` and the film ``samples/timeline.gif``.
+    """Frames ``samples/timeline/NIMG.png`` and the film ``samples/timeline.gif``.
 
     The frames are files, so a run that goes on continues its film.
     """
@@ -31,22 +31,21 @@ class Timeline:
         self._film = samples / "timeline.gif"
 
     def add(
-        self, name: str, source: np.ndarray, output: np.ndarray, target: np.ndarray
+        self, nimg: int, source: np.ndarray, output: np.ndarray, target: np.ndarray
     ) -> None:
         """Adds a frame and writes the film anew.
 
         Args:
-            name: the moment: kimg in digits, or ``init`` for the first one.
+            nimg: the moment, in pairs seen.
             source: [H, W, 3] uint8.
             output: the same.
             target: the same.
         """
-        moment = int(name) if name.isdigit() else 0
-        heads = ["source", f"output at {moment} kimg", "target"]
+        heads = ["source", f"output at {nimg / 1000:g} kimg", "target"]
         row = Row("", [source, output, target])
         cell = max(128, cell_of(output[None]))
         frame = draw_sheet([Section("", heads, [row])], cell=cell)
-        save_png(self._frames / f"{moment:06d}.png", frame)
+        save_png(self._frames / f"{nimg:010d}.png", frame)
         files = sorted(self._frames.glob("*.png"))
         if len(files) > MOST_FRAMES:
             picked = np.linspace(0, len(files) - 1, MOST_FRAMES).round().astype(int)

@@ -113,7 +113,7 @@ class EncoderObserver:
                 "networks": {k: dict(v) for k, v in run.networks.sources.items()},
                 "measured": dict(measured or {}),
             },
-            licence=licence_after(run.start.licence),
+            licence=licence_after(run.start.licence, run.data),
         )
         if measured and "val/loss" in measured:
             self._files.note_best(

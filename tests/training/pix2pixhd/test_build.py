@@ -79,6 +79,18 @@ def test_a_pool_holds_a_batch(tiny, tmp_path):
     assert "loss.pool_size=4" in refusal(tiny("loss.pool_size=4"), tmp_path)
 
 
+def test_a_trunk_that_stands_still_is_one_that_was_trained(tiny, tmp_path):
+    words = ("model.generator=local", "train.fix_global_kimg=0.008")
+    said = refusal(tiny(*words), tmp_path)
+    assert "without init.global_generator it is random" in said
+
+
+def test_pairs_smaller_than_wanted(tiny, tmp_path):
+    said = refusal(tiny("data.resolution=32"), tmp_path)
+    assert "16x16 pixels and data.resolution=32" in said
+    assert "--config.data.resolution=16" in said
+
+
 def test_pictures_that_cannot_be_halved(tiny, tmp_path):
     said = refusal(tiny("model.downsamplings=4"), tmp_path)
     assert "16 pixels a side" in said and "multiples of 16, at least 32" in said

@@ -28,7 +28,7 @@ def test_leaves_grids_figures_a_film_and_models(whole):
     names = {p.name for p in (workdir / "samples").iterdir()}
     assert {"pairs.png", "pairs-init.png", "pairs-000000.png", "timeline.gif"} <= names
     with Image.open(workdir / "samples" / "timeline.gif") as film:
-        assert film.format == "GIF"
+        assert film.format == "GIF" and film.n_frames == 3
     lines = stats(workdir)
     assert [line["nimg"] for line in lines if "loss/g" in line] == [16, 24, 32, 48]
     assert lines[-1]["val/l1_source"] > 0
@@ -49,11 +49,17 @@ def test_the_model_is_the_averaged_one_and_says_how_to_use_it(whole):
     same_bits(dict(model.variables), outcome.state.ema_variables("g"))
     same_bits(dict(load(workdir, part="d").params), outcome.state.params["d"])
     made = model.metadata["provenance"]
-    assert (made["resolution"], made["source"], made["labels"]) == (16, "pictures", 0)
+    assert (made["resolution"], made["source"]) == (16, "pictures")
+    assert (made["source_labels"], made["second"], made["instances"]) == (
+        0,
+        False,
+        False,
+    )
+    assert made["sides"] == {"source": "a", "target": "b", "second": None}
     assert model(np.zeros((1, 16, 16, 3), np.float32)).shape == (1, 16, 16, 3)
 
 
-def test_two_halves_equal_the_whole_bit_for_bit(whole, tiny, tmp_path):
+def test_a_run_that_is_made_longer_falls_later(whole, tiny, tmp_path):
     # The rate of the rest is that of the whole, not of a run that begins.
     words = ("train.decay_kimg=0.024",)
     assert run(tiny(*words, "train.total_kimg=0.024"), tmp_path).nimg == 24
@@ -115,6 +121,37 @@ def test_eight_devices_learn_what_one_learns(tiny, tmp_path):
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 
+@pytest.mark.slow  # a program of its own
+def test_every_option_at_once(tmp_path):
+    words = [
+        "model.generator=local",
+        "model.feature_channels=3",
+        "model.norm=instance_affine",
+        "model.upsampling=transposed",
+        "data.source_labels=4",
+        "data.instances=true",
+        "loss.gan=logistic",
+        "loss.blind_spot=4",
+        "loss.pool_size=16",
+        "augment.rotate=5",
+        "train.batch=8",
+        "train.batch_per_device=4",
+        "train.total_kimg=0.032",
+        "train.decay_kimg=0.016",
+        "ema.kimg=0.1",
+    ]
+    words = [f"--config.{word}" for word in words]
+    config = load_config("pix2pixhd_labels:smoke", words)
+    outcome = run(config, tmp_path)
+    state, figures = jax.device_get(outcome.state), stats(tmp_path)[-1]
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves(state))
+    assert {"loss/gan", "loss/features", "loss/l1", "val/l1"} <= set(figures)
+    assert np.any(state.pool["images"][:8]) and state.params["e"]
+    found = {part: load(tmp_path, part=part) for part in ("net", "d", "e")}
+    assert found["net"].module.input_channels == 4 + 1 + 3
+    assert found["net"].metadata["provenance"]["instances"] is True
+
+
 @pytest.mark.slow  # a hundred steps
 def test_it_learns(tiny, tmp_path):
     run(tiny("train.total_kimg=1.6", "model.width=8"), tmp_path)
@@ -126,6 +163,8 @@ def test_goes_on_with_the_same_losses_alone(whole, tiny):
     for word, said in (
         ("loss.gan=logistic", "loss.gan=lsgan"),
         ("loss.pool_size=8", "loss.pool_size=0"),
+        ("model.upsampling=transposed", "model.upsampling=resize"),
+        ("model.norm=batch", "model.norm=instance"),
     ):
         with pytest.raises(UserError, match=said):
             run(tiny(word), whole[1])

@@ -5,12 +5,16 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from stylegan_jax.data.augment.wild import Wild
+from stylegan_jax.losses.translation import VGG_WEIGHTS
+from stylegan_jax.models.pix2pixhd import MultiscaleDiscriminator
+from stylegan_jax.training.networks import Networks
 from stylegan_jax.training.pix2pixhd import pool
 from stylegan_jax.training.pix2pixhd.inputs import Inputs, Seen
-from stylegan_jax.training.pix2pixhd.state import from_groups, groups
-from stylegan_jax.training.pix2pixhd.steps import TranslatorHyper
+from stylegan_jax.training.pix2pixhd.state import Modules, from_groups, groups
+from stylegan_jax.training.pix2pixhd.steps import Losses, TranslatorHyper
 
 RNG = np.random.default_rng(0)
 
@@ -84,6 +88,40 @@ def test_draws_belong_to_the_sample():
     for value in (both.x, both.target):
         np.testing.assert_allclose(value[0], value[1], atol=1e-5)
         assert np.std(value) > 0
+
+
+class Stand:
+    """A frozen network whose features are its pictures."""
+
+    variables = {"scale": np.float32(2.0)}
+
+    @property
+    def module(self):
+        return self
+
+    def apply(self, variables, x, other):
+        if isinstance(other, tuple):  # VGG: the names of features
+            return {tap: variables["scale"] * x for tap in other}
+        return variables["scale"] * jnp.abs(x - other).mean((1, 2, 3))
+
+
+@pytest.mark.parametrize("normalise", [True, False])
+def test_distances_by_their_formulas(normalise):
+    weights = {"gan": 1.0, "l1": 1.0, "vgg": 1.0, "lpips": 1.0}
+    hyper = TranslatorHyper(batch=2, weights=weights, vgg_normalise=normalise)
+    networks = Networks({"vgg": Stand(), "lpips": Stand()})
+    modules = Modules(g=None, d=MultiscaleDiscriminator())
+    losses = Losses(modules, Inputs(), hyper, networks)
+    a, b = (RNG.uniform(-1, 1, (2, 16, 16, 3)).astype(np.float32) for _ in "ab")
+    found = losses.distances(a, b, networks.variables())
+    assert list(found) == ["l1", "vgg", "lpips"]
+    l1 = np.abs(a - b).mean((1, 2, 3))
+    np.testing.assert_allclose(found["l1"], l1, rtol=1e-5)
+    np.testing.assert_allclose(found["lpips"], 2 * l1, rtol=1e-5)
+    # What VGG is shown differs by half of ImageNet's deviations.
+    scale = 1 / (2 * np.array([0.229, 0.224, 0.225])) if normalise else 1.0
+    expected = 2 * (np.abs(a - b) * scale).mean((1, 2, 3)) * sum(VGG_WEIGHTS)
+    np.testing.assert_allclose(found["vgg"], expected, rtol=1e-5)
 
 
 def test_the_rate_is_constant_and_then_falls_to_nothing():
