@@ -2,8 +2,9 @@ r"""Forty attributes of CelebA (Liu et al. 2015), some of them chosen, through t
 
     stylegan-jax train --config attributes_celeba --workdir runs/reader
 
-Needs the extra `tfds` and the prepared set celeb_a; a folder of pictures with the
-list of attributes as a CSV (columns file, Smiling, … of -1 and 1) does as well:
+Needs the prepared set celeb_a (preparing it takes the extra `tensorflow`); a folder of
+pictures with the list of attributes as a CSV (columns file, Smiling, … of -1 and 1)
+does as well:
 --config.data.path=img_align_celeba/ --config.data.labels=list.csv.
 """
 

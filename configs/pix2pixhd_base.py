@@ -27,7 +27,7 @@ def _what(config: ConfigDict) -> None:
         "path": placeholder(object),  # a set of pairs
         "source": "a",  # the side that the student sees
         "target": "b",  # what is to come out
-        "second": placeholder(str),  # a side that it sees too: a second person
+        "second": placeholder(object),  # a side that it sees too: a second person
         "resolution": placeholder(object),  # side of the squares; None as stored
         "mirror": True,  # both halves alike
         "source_labels": 0,  # classes, where sources are label maps
@@ -44,8 +44,8 @@ def _what(config: ConfigDict) -> None:
         "residual_blocks": 9,
         "enhancers": 1,
         "enhancer_blocks": 3,
-        "norm": placeholder(str),  # instance, instance_affine or batch
-        "upsampling": placeholder(str),  # transposed, or resize: no checkerboards
+        "norm": placeholder(object),  # instance, instance_affine or batch
+        "upsampling": placeholder(object),  # transposed, or resize: no checkerboards
         "d_width": 64,
         "d_layers": 3,
         "d_scales": 2,

@@ -53,9 +53,9 @@ FIT_PSI = 1.0
 STRENGTH, LAYERS = 3.0, "0-5"
 STRENGTHS = "-3:3:7"
 DRAWS = EditOptions(truncation_psi=PSI, noise_mode="none", layers=LAYERS)
-# Far from the seeds of the pairs and of the readings.
 # Pairs are kept whose smile grows by this many standard deviations of the faces' own.
 CONFIDENT = 0.5
+# Far from the seeds of the pairs and of the readings.
 STRIP_SEEDS, STEP_SEEDS = "100000-100007", "100000-100063"
 
 

@@ -138,7 +138,7 @@ def open_start(config: ConfigDict) -> Start:
             generators.
         UserError: there is no such model, or it is of the wrong family.
     """
-    section, kind = config.init, config.model.generator
+    section = config.init
     networks: dict[str, Any] = {}
     provenance: dict[str, Any] = {}
     trunk = None
@@ -160,7 +160,6 @@ def open_start(config: ConfigDict) -> Start:
             )
         provenance["init.global_generator"] = _source(section.global_generator, trunk)
     licences = [source["licence"] for source in provenance.values()]
-    assert kind in FAMILIES
     return Start(networks, trunk, provenance, licences[0] if licences else None)
 
 
