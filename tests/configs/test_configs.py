@@ -125,6 +125,10 @@ class TestAttributes:
 class TestPix2PixHD:
     def test_resolves(self, name):
         config = load_config(name)
+        if config.train.fix_global_kimg:
+            with pytest.raises(UsageError, match="init.global_generator"):
+                student_presets.check(config)
+            config.init.global_generator = "runs/global"
         student_presets.check(config)
         resolved = student_presets.resolve(config, 2)
         assert resolved.trainer == "pix2pixhd"
