@@ -25,6 +25,7 @@ EXTRAS: dict[str, tuple[str, str]] = {
     "clip": ("transformers", "choosing pictures by texts"),
     "video": ("av", "films: MP4 out, frames in"),
     "lmdb": ("lmdb", "rosinality's datasets"),
+    "onnx": ("onnxruntime", "writing ONNX files"),
     "dev": ("pytest", "running the tests"),
 }
 

@@ -47,7 +47,7 @@ class TestNames:
         said = refusal(name="stylegan2_cifra")
         assert said.startswith(
             "There is no configuration 'stylegan2_cifra'. Did you mean stylegan2_cifar?"
-            " Choose from psp_base, psp_encode, "
+            " Choose from attributes, "
         )
         assert said.endswith(", or give a Python file.")
         assert "Did you mean" not in refusal(name="qqq")
