@@ -10,6 +10,7 @@ import numpy as np
 
 from stylegan_jax.checkpoints.pix2pixhd import Pix2PixHDGlobal, Pix2PixHDLocal
 from stylegan_jax.checkpoints.psp import PSPNetwork
+from stylegan_jax.data import pair_manifest as manifest
 from stylegan_jax.data.dataset import ImageDataset, open_dataset
 from stylegan_jax.data.mixture import hold_out
 from stylegan_jax.data.training_pairs import open_training_pairs
@@ -29,6 +30,8 @@ class PairModel(Protocol):
     Attributes:
         kind: what it sees.
         image_shape: (H, W, C) of its pictures.
+        sides: of pairs, as the model was trained on them: ``source``, ``target`` and,
+            where it takes two pictures, ``second``, each ``a``, ``b`` or ``c``.
         baseline: the word for what it is compared with.
         compared: the metrics that the baseline is measured by too.
         default_metrics: those that are measured where none are named.
@@ -37,6 +40,7 @@ class PairModel(Protocol):
 
     kind: Kind
     image_shape: tuple[int, int, int]
+    sides: Mapping[str, str]
     baseline: str
     compared: Sequence[str]
     default_metrics: Sequence[str]
@@ -73,6 +77,7 @@ class PSPOnPairs:
         """
         self._pictures = PSPPictures(model)
         self.kind, self.image_shape = self._pictures.kind, model.image_shape
+        self.sides = _sides(model, self.kind)
         self._mean: np.ndarray | None = None
         self.document = {
             "iterations": self._pictures.iterations,
@@ -115,6 +120,7 @@ class StudentOnPairs:
         """
         self._pictures = StudentPictures(model, size=size, classes=classes)
         self.kind, self.image_shape = self._pictures.kind, self._pictures.image_shape
+        self.sides = _sides(model, self.kind)
         self.document: dict[str, Any] = {"input_size": self.kind.size}
 
     def draw(
@@ -131,6 +137,15 @@ class StudentOnPairs:
         if self.kind.classes or sources.shape[3] != self.image_shape[2]:
             return None
         return sources
+
+
+def _sides(model: Any, kind: Kind) -> Mapping[str, str]:
+    """The sides of pairs that a model's file tells, and the usual ones otherwise."""
+    told = model.metadata.get("provenance", {}).get("sides", {})
+    usual = {"source": "a", "target": "b"}
+    if isinstance(kind, TwoPictures):
+        usual["second"] = "c"
+    return {name: told.get(name) or side for name, side in usual.items()}
 
 
 def open_pairs(
@@ -160,10 +175,11 @@ def open_pairs(
         raise UsageError(f"the share held out is from 0 to 1, got {held_out:g}.")
     size, kind = min(height, MEASURED_SIZE), model.kind
     two = isinstance(kind, TwoPictures)
-    more: dict[str, Any] = {"second": "c"} if two else {}
+    sides: dict[str, Any] = dict(model.sides)
     # Both kinds of data have what the split needs.
     opened: Any
     if Path(data, "manifest.json").is_file():
+        _check_labels(data, model)
         opened = open_training_pairs(
             data,
             target_size=size,
@@ -171,7 +187,7 @@ def open_pairs(
             source_channels=kind.channels,
             source_labels=kind.classes,
             reconstruct=reconstruct,
-            **more,
+            **sides,
         )
     elif not reconstruct or kind.classes or two:
         also = "" if kind.classes or two else ", or plain pictures with --reconstruct"
@@ -192,6 +208,29 @@ def open_pairs(
     # Split as training splits any data set: by the pairs' number alone.
     held: Any = hold_out([(opened, 1.0)], held_out)[1]
     return held[0][0]
+
+
+def _check_labels(data: str | Path, model: PairModel) -> None:
+    """Refuses label maps for a model of pictures, and the other way round."""
+    document = manifest.read_document(Path(data)) or {}
+    labels = manifest.has_labels(document) and model.sides["source"] == "a"
+    if labels and not model.kind.classes:
+        also = ""
+        if isinstance(model, StudentOnPairs):
+            also = (
+                ", or, where the model was trained on label maps and its file does not "
+                "tell, say how many classes they have with --classes"
+            )
+        raise UserError(
+            f"the sources in {data} are label maps and this model takes pictures: "
+            f"give pairs of pictures{also}."
+        )
+    if model.kind.classes and not labels:
+        raise UserError(
+            f"the sources in {data} are pictures and this model takes label maps of "
+            f"{model.kind.classes} classes: give pairs with label maps (`stylegan-jax "
+            "data pairs MAPS PICTURES OUT --labels-a`)."
+        )
 
 
 class OwnSources:

@@ -66,8 +66,9 @@ def evaluate_pairs(
     """Measures a pSp or a pix2pixHD student on a set of pairs.
 
     Side A goes through the model and the 8-bit picture that comes out is compared with
-    side B, both averaged down to 256 pixels where they are larger. ``l1`` and ``l2``
-    are of pictures from -1 to 1.
+    side B, or those sides that the model's file tells it was trained on. Both are
+    averaged down to 256 pixels where they are larger. ``l1`` and ``l2`` are of pictures
+    from -1 to 1.
 
     Args:
         model: the network, of `MODELS`.

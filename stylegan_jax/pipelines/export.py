@@ -54,7 +54,8 @@ class Exported:
         format: of `FORMATS`.
         bytes: of the file.
         difference: the largest difference from the model that was seen, of numbers
-            relative to the largest of the model's where that is above 1.
+            relative to the largest of the model's (of readings: of each column) where
+            that is above 1.
         inputs: of each input its ``name``, ``shape`` (the batch is a number or
             ``"batch"``), ``dtype`` and ``meaning``.
         outputs: name → what it is.
@@ -249,5 +250,8 @@ def _difference(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, float]:
     apart = np.abs(ours.astype(np.float64) - theirs)
     if theirs.dtype == np.uint8:
         return float(apart.max()), BYTE_TOLERANCE
-    # A generator that was not trained draws large numbers.
-    return float(apart.max() / max(1.0, np.abs(theirs).max())), TOLERANCE
+    # A generator that was not trained draws large numbers. Columns of readings are
+    # in units of their own: an age is not to hide a probability.
+    axes = 0 if theirs.ndim == 2 else None
+    largest = np.maximum(1.0, np.abs(theirs).max(axis=axes))
+    return float((apart / largest).max()), TOLERANCE

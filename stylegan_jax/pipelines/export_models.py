@@ -11,7 +11,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stylegan_jax.checkpoints.attributes import AttributeNetwork, fit_pictures
+from stylegan_jax.checkpoints.attributes import (
+    AttributeNetwork,
+    fit_pictures,
+    read_outputs,
+)
 from stylegan_jax.checkpoints.drawing import map_latents, synthesise, to_bytes
 from stylegan_jax.checkpoints.generator import GeneratorNetwork
 from stylegan_jax.checkpoints.pix2pixhd import Pix2PixHDGlobal, Pix2PixHDLocal
@@ -235,24 +239,34 @@ def _generator(model: Any, options: Options) -> Exportable:
 
 
 def _attributes(model: AttributeNetwork, options: Options) -> Exportable:
+    """What `AttributeNetwork.read` computes, of pictures as large as its input."""
     module = model.module
-    shape = module.input_shape
-    image = _bytes("image", shape, 0) if options.uint8 else _floats("image", shape)
+    shape, size = module.input_shape, module.input_size
+    image = _bytes("image", shape, 0)
+    if not options.uint8:
+        # The model itself reads bytes: what both are tried with are bytes as floats.
+        image = dataclasses.replace(_floats("image", shape), draw=_levels)
 
     def run(x: jax.Array) -> Arrays:
-        if options.uint8:
-            x = fit_pictures(x, module.input_size)
-        found: Any = module.apply(model.variables, x)
-        return (module.values(found),)
+        if not options.uint8:
+            x = (x + 1.0) * 127.5
+        x = fit_pictures(x, size, module.read_share, module.read_drop)
+        return (module.values(read_outputs(module, model.variables, x)),)
 
     def reference(x: np.ndarray) -> np.ndarray:
-        if options.uint8:
-            found = model.read(x)
-            return np.stack([found[name] for name in model.names], axis=1)
-        return np.asarray(jax.jit(run)(x)[0])
+        if not options.uint8:
+            x = np.round((x + 1.0) * 127.5).astype(np.uint8)
+        found = model.read(x)
+        return np.stack([found[name] for name in model.names], axis=1)
 
     about = "one column for each of names: probabilities, or numbers in the data's unit"
-    document = {"names": list(model.names), "kinds": model.kinds}
+    document = {
+        "names": list(model.names),
+        "kinds": model.kinds,
+        "read_share": module.read_share,
+        "read_drop": module.read_drop,
+        "mirrored": module.mirrored,
+    }
     return Exportable(run, _through(reference), [image], {"values": about}, document)
 
 
@@ -301,6 +315,11 @@ def _normal(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
 
 def _symmetric(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     return rng.uniform(-1, 1, shape).astype(np.float32)
+
+
+def _levels(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    levels = rng.integers(0, 256, shape).astype(np.float32)
+    return levels / np.float32(127.5) - np.float32(1)
 
 
 def _share(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:

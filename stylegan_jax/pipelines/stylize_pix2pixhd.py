@@ -207,8 +207,9 @@ def kind_of(
 ) -> Kind:
     """What a student sees; arguments and errors as of `StudentPictures`.
 
-    Its file says whether that is pictures or class maps where it was trained here. Of
-    others the channels tell: 1 is grey, 3 RGB, 6 two pictures.
+    The file of one that was trained here says what it takes: ``source_labels`` (0 for
+    pictures), ``second`` and ``instances``. Of others the channels tell: 1 is grey,
+    3 RGB, 6 two pictures.
     """
     if model.module.img_channels not in PNG_MODES:
         raise UserError(
@@ -216,9 +217,14 @@ def kind_of(
             "to 4."
         )
     provenance = model.metadata.get("provenance", {})
+    if provenance.get("instances"):
+        raise UserError(
+            "this model takes maps of instances, which can only be given in training "
+            "so far: use one that was trained with --config.data.instances=false."
+        )
     channels = model.module.input_channels
     side = _side(model, size)
-    labels = classes or provenance.get("source_labels") or 0
+    labels = _labels(provenance.get("source_labels"), classes)
     others = "keep" if keep_aspect else "crop"
     if labels:
         if channels not in (labels, labels + 1):
@@ -227,7 +233,7 @@ def kind_of(
                 "(one more is for edges): say how many classes its label maps have."
             )
         return Kind(side, 1, classes=labels, shape_of_others=others)
-    if channels == 6:
+    if channels == 6 and provenance.get("second", True):
         return TwoPictures(side, 3, shape_of_others="crop", seconds=seconds)
     if channels not in (1, 3):
         raise UsageError(
@@ -235,6 +241,19 @@ def kind_of(
             "they are: say how many classes its label maps have (--classes)."
         )
     return Kind(side, channels, shape_of_others=others)
+
+
+def _labels(told: int | None, classes: int | None) -> int:
+    """Classes of a model's label maps, 0 for pictures: what its file tells counts."""
+    if told is None or classes is None:
+        return told or classes or 0
+    if told != classes:
+        takes = f"label maps of {told} classes" if told else "pictures"
+        raise UsageError(
+            f"this model takes {takes}, as its file tells, got {classes} classes: "
+            "leave classes out."
+        )
+    return told
 
 
 def student_input(x: jax.Array, kind: Kind, channels: int) -> jax.Array:

@@ -107,3 +107,30 @@ def test_refusals(root, tmp_path):
         evaluate(file, root / "pairs", pair_options={"size": 7})
     with pytest.raises(UserError, match="on pairs, and psi are for a generator"):
         evaluate(file, root / "pairs", truncation_psi=0.5)
+
+
+def test_the_sides_that_a_student_was_trained_on(root, tmp_path):
+    sides = {"source": "b", "target": "a", "second": None}
+    told = {"resolution": 16, "source_labels": 0, "second": False, "sides": sides}
+    file = save_student(tmp_path / "net.safetensors", told)
+    usual, other = (
+        library.open_pairs(root / "pairs", library.StudentOnPairs(load(x)), 0, False)
+        for x in (root / "net.safetensors", file)
+    )
+    for name, same in (("source", "target"), ("target", "source")):
+        np.testing.assert_array_equal(other[0][name], usual[0][same])
+
+
+def test_label_maps_for_a_model_of_pictures_and_the_other_way_round(root, tmp_path):
+    for i in range(2):
+        save_png(tmp_path / f"maps/{i}.png", np.full((16, 16, 1), i, np.uint8))
+        save_png(tmp_path / f"b/{i}.png", np.full((16, 16, 3), 9 * i, np.uint8))
+    options = Options(resolution=16, labels_a=True)
+    pair_folders(tmp_path / "maps", tmp_path / "b", tmp_path / "pairs", options)
+    with pytest.raises(UserError, match="are label maps .* with --classes") as error:
+        evaluate(root / "net.safetensors", tmp_path / "pairs")
+    assert "--config" not in str(error.value)
+    told = {"resolution": 16, "source_labels": 3}
+    file = save_student(tmp_path / "net.safetensors", told)
+    with pytest.raises(UserError, match="pictures and this model takes label maps of"):
+        evaluate(file, root / "pairs")

@@ -2,13 +2,17 @@ import json
 
 import jax
 import jax.export
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from tiny_models import save_tiny, tiny_generator
 from tiny_students import save_student
 
 from stylegan_jax.checkpoints.load import load
+from stylegan_jax.checkpoints.model_file import save_model
+from stylegan_jax.checkpoints.structure import config_of
 from stylegan_jax.errors import UserError
+from stylegan_jax.models.attributes import AttributeNet
 from stylegan_jax.pipelines import export as library
 from stylegan_jax.pipelines.export import Options, export
 from stylegan_jax.pipelines.stylize_pix2pixhd import StudentPictures
@@ -89,3 +93,65 @@ def test_refusals(root, tmp_path, model, options, said):
         )
     with pytest.raises(UserError, match="unknown format 'tflite': choose from stable"):
         export(root / "net.safetensors", tmp_path / "out", "tflite")
+
+
+@pytest.fixture(scope="module")
+def reader(root):
+    """A model that reads a part of a picture, and both mirror images."""
+    module = AttributeNet(
+        ("age", "gender"),
+        ("number", "binary"),
+        (30.0, 0.0),
+        (20.0, 1.0),
+        num_layers=10,
+        width=2,
+        input_size=32,
+        mirrored=True,
+        read_share=0.66,
+        read_drop=0.1,
+    )
+    variables = jax.jit(module.init)(jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
+    kernel = jax.random.normal(jax.random.key(1), (16, 2))
+    variables["params"]["head"]["kernel"] = kernel
+    config = config_of(module)
+    file = root / "reader.safetensors"
+    save_model(
+        file, variables, family="attributes", config=config, provenance={}, licence=""
+    )
+    return file
+
+
+@pytest.mark.parametrize(
+    ("format", "uint8", "batch"),
+    [("stablehlo", False, 3), ("stablehlo", True, None), ("onnx", True, 3)],
+)
+def test_a_model_of_attributes_reads_as_it_does_itself(
+    reader, tmp_path, format, uint8, batch
+):
+    if format == "onnx":
+        pytest.importorskip("onnxruntime", reason="needs the onnx extra")
+    file = tmp_path / "reader"
+    done = export(reader, file, format, Options(batch=batch, uint8=uint8))
+    assert done.difference < 1e-4
+    document = json.loads((tmp_path / "reader.json").read_text())
+    assert document["read_share"] == 0.66 and document["mirrored"] is True
+    if format == "onnx":
+        return
+    pictures = np.random.default_rng(2).integers(0, 256, (3, 32, 32, 3), np.uint8)
+    found = load(reader).read(pictures)
+    x = pictures if uint8 else pictures.astype(np.float32) / 127.5 - 1
+    values = run(file, x)
+    np.testing.assert_allclose(values[:, 0], found["age"], rtol=1e-4)
+    np.testing.assert_allclose(values[:, 1], found["gender"], atol=1e-4)
+
+
+def test_readings_that_leave_the_mirror_image_out_are_refused(
+    reader, tmp_path, monkeypatch
+):
+    from stylegan_jax.pipelines import export_models
+
+    monkeypatch.setattr(
+        export_models, "read_outputs", lambda module, *words: module.apply(*words)
+    )
+    with pytest.raises(UserError, match="values differs by .* not written"):
+        export(reader, tmp_path / "reader", "stablehlo")

@@ -187,3 +187,46 @@ def test_what_a_file_must_tell(root, tmp_path):
         stylize(root / "net.safetensors", src, out, Options(second=src / "a.png"))
     with pytest.raises(UserError, match="without latents: leave save-w out"):
         stylize(root / "net.safetensors", src, out, save_w=True)
+
+
+def trained(**values):
+    """What the trainer writes into a model's file about its input."""
+    return {
+        "made_by": "stylegan-jax train",
+        "resolution": 16,
+        "source": "labels" if values.get("source_labels") else "pictures",
+        "source_labels": 0,
+        "second": False,
+        "instances": False,
+        "sides": {"source": "a", "target": "b", "second": None},
+        **values,
+    }
+
+
+@pytest.mark.parametrize(
+    ("values", "channels", "seen"),
+    [
+        ({"source_labels": 3}, 3, ((16, 16, 1), 3)),
+        ({"source_labels": 6}, 6, ((16, 16, 1), 6)),
+        ({}, 3, ((16, 16, 3), 0)),
+        ({"second": True}, 6, ((16, 16, 6), 0)),
+    ],
+)
+def test_the_file_counts_before_the_channels(tmp_path, values, channels, seen):
+    file = tmp_path / "net.safetensors"
+    model = load(save_student(file, trained(**values), input_channels=channels))
+    kind = library.kind_of(model)
+    assert (kind.shape, kind.classes) == seen
+    if kind.classes:
+        with pytest.raises(UserError, match="label maps of . classes, as its file"):
+            library.kind_of(model, classes=2)
+    else:
+        with pytest.raises(UserError, match="takes pictures, as its file tells, got 3"):
+            library.kind_of(model, classes=3)
+
+
+def test_maps_of_instances_are_refused(tmp_path):
+    told = trained(source_labels=3, instances=True)
+    file = save_student(tmp_path / "net.safetensors", told, input_channels=4)
+    with pytest.raises(UserError, match="maps of instances, which can only be given"):
+        library.StudentPictures(load(file))
