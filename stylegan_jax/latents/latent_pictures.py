@@ -15,17 +15,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from stylegan_jax.checkpoints.arguments import check_array, check_choice
 from stylegan_jax.checkpoints.drawing import (
-    AXIS,
     map_latents,
     pad,
     synthesise,
     to_bytes,
 )
 from stylegan_jax.checkpoints.generator import GeneratorNetwork
+from stylegan_jax.checkpoints.tiles import Tiles
 from stylegan_jax.errors import UserError
 
 # Pictures need no random numbers here, so there is no ``random``.
@@ -55,7 +54,7 @@ class LatentPictures:
         check_choice(noise_mode, "noise_mode", NOISE_MODES)
         self.model, self.noise_mode = model, noise_mode
         self._mappings: dict[int | None, Callable[..., jax.Array]] = {}
-        self._programs: dict[int, tuple[Callable[..., jax.Array], Any, Any]] = {}
+        self._tiles = Tiles(self._draw, model.variables)
 
     @property
     def tile(self) -> int:
@@ -126,12 +125,8 @@ class LatentPictures:
         """
         pending: collections.deque[tuple[jax.Array, int]] = collections.deque()
         for w_plus in self._groups(parts):
-            devices = jax.local_devices()
-            # A single tile would leave all devices but one idle anyway.
-            number = len(devices) if len(w_plus) > self.tile else 1
-            program, variables, sharding = self._on(number)
-            padded = pad(w_plus, self.tile * number)
-            drawn = program(variables, jax.device_put(padded, sharding))
+            devices = self._tiles.devices(len(w_plus), self.tile)
+            drawn = self._tiles.start(w_plus, self.tile, devices)
             pending.append((drawn, len(w_plus)))
             if len(pending) >= 2:
                 images, count = pending.popleft()
@@ -158,36 +153,10 @@ class LatentPictures:
         if len(waiting):
             yield waiting
 
-    def _on(self, number: int) -> tuple[Callable[..., jax.Array], Any, Any]:
-        """The program, the variables and the sharding for as many devices."""
-        if number not in self._programs:
-            mesh = Mesh(np.array(jax.local_devices()[:number]), (AXIS,))
-            rows = PartitionSpec(AXIS)
-
-            def draw(variables: Any, w_plus: jax.Array) -> jax.Array:
-                x = synthesise(
-                    self.model.module, self.noise_mode, variables, w_plus, None
-                )
-                return to_bytes(x)
-
-            # check_vma=False: the Pallas operators need it.
-            program = jax.jit(
-                jax.shard_map(
-                    draw,
-                    mesh=mesh,
-                    in_specs=(PartitionSpec(), rows),
-                    out_specs=rows,
-                    check_vma=False,
-                )
-            )
-            self._programs[number] = (
-                program,
-                jax.device_put(
-                    self.model.variables, NamedSharding(mesh, PartitionSpec())
-                ),
-                NamedSharding(mesh, rows),
-            )
-        return self._programs[number]
+    def _draw(self, variables: Any, w_plus: jax.Array) -> jax.Array:
+        """One tile: latents [n, num_ws, w_dim] to [n, H, W, C] uint8."""
+        x = synthesise(self.model.module, self.noise_mode, variables, w_plus, None)
+        return to_bytes(x)
 
     def _labels(self, label: int | None, number: int) -> np.ndarray:
         """[N, c_dim] float32."""

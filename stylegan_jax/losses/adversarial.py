@@ -34,5 +34,5 @@ def logistic(scores: jax.Array, wanted: float) -> jax.Array:
 
     For a generator that wants 1 it is the non-saturating loss.
     """
-    scores = scores.astype(jnp.float32)
-    return wanted * jax.nn.softplus(-scores) + (1 - wanted) * jax.nn.softplus(scores)
+    real, fake = discriminator_real(scores), discriminator_fake(scores)
+    return wanted * real + (1 - wanted) * fake

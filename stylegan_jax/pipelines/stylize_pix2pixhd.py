@@ -8,21 +8,20 @@ picture and the options alone, not on its neighbours or on the number of devices
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from stylegan_jax.checkpoints.drawing import AXIS, pad, to_bytes
+from stylegan_jax.checkpoints.drawing import to_bytes
 from stylegan_jax.checkpoints.pictures import PNG_MODES
 from stylegan_jax.checkpoints.pix2pixhd import (
     LEAST_SIDE,
     Pix2PixHDGlobal,
     Pix2PixHDLocal,
 )
+from stylegan_jax.checkpoints.tiles import Tiles
 from stylegan_jax.data.augment.pair_source import one_hot
 from stylegan_jax.errors import UsageError, UserError
 from stylegan_jax.pipelines.stylize_inputs import Kind, Seconds, TwoPictures
@@ -78,7 +77,7 @@ class StudentPictures:
         )
         side = self.kind.size
         self.image_shape = (side, side, model.module.img_channels)
-        self._programs: dict[int, tuple[Callable[..., jax.Array], Any, Any]] = {}
+        self._tiles = Tiles(self._draw, model.variables)
 
     @property
     def tile(self) -> int:
@@ -96,44 +95,13 @@ class StudentPictures:
         Returns:
             [N, *image_shape] uint8.
         """
-        # A single tile would leave all devices but one idle anyway.
-        devices = len(jax.local_devices()) if len(pictures) > self.tile else 1
-        program, variables, sharding = self._on(devices)
-        group, found = self.tile * devices, []
-        for start in range(0, len(pictures), group):
-            part = pictures[start : start + group]
-            placed = jax.device_put(pad(part, group), sharding)
-            found.append((program(variables, placed), len(part)))
-        return np.concatenate([np.asarray(x)[:count] for x, count in found])
+        return self._tiles.run(pictures, self.tile)
 
     def _draw(self, variables: Any, pictures: jax.Array) -> jax.Array:
         """One tile: [n, *kind.shape] uint8 to [n, *image_shape] uint8."""
         x = student_input(pictures, self.kind, self.model.module.input_channels)
         y: Any = self.model.module.apply(variables, x)
         return to_bytes(y)
-
-    def _on(self, number: int) -> tuple[Callable[..., jax.Array], Any, Any]:
-        """The program, the variables and the sharding on so many devices."""
-        if number not in self._programs:
-            mesh = Mesh(np.array(jax.local_devices()[:number]), (AXIS,))
-            rows = PartitionSpec(AXIS)
-            program = jax.jit(
-                jax.shard_map(
-                    self._draw,
-                    mesh=mesh,
-                    in_specs=(PartitionSpec(), rows),
-                    out_specs=rows,
-                    check_vma=False,  # Pallas operators need it
-                )
-            )
-            self._programs[number] = (
-                program,
-                jax.device_put(
-                    self.model.variables, NamedSharding(mesh, PartitionSpec())
-                ),
-                NamedSharding(mesh, rows),
-            )
-        return self._programs[number]
 
 
 class Pix2PixHDStylist:

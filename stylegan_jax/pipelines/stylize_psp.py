@@ -7,17 +7,16 @@ number of devices.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from stylegan_jax.checkpoints.drawing import AXIS, pad, to_bytes
+from stylegan_jax.checkpoints.drawing import pad, to_bytes
 from stylegan_jax.checkpoints.psp import PSPNetwork
+from stylegan_jax.checkpoints.tiles import Tiles
 from stylegan_jax.data.augment.pair_source import degrade_by, one_hot
 from stylegan_jax.errors import UsageError
 from stylegan_jax.latents.latent_pictures import LatentPictures
@@ -67,7 +66,7 @@ class PSPPictures:
         self.iterations = _passes(model, iterations)
         self.noise_mode = noise_mode or trained_noise(model)
         self._decoder = LatentPictures(model.decoder, noise_mode=self.noise_mode)
-        self._programs: dict[int, tuple[Callable[..., jax.Array], Any, Any]] = {}
+        self._tiles = Tiles(self._encode, model.variables)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -99,15 +98,7 @@ class PSPPictures:
             w_plus [N, num_ws, w_dim] float32.
         """
         tile = CPU_TILE if jax.default_backend() == "cpu" else TILE
-        # A single tile would leave all devices but one idle anyway.
-        devices = len(jax.local_devices()) if len(pictures) > tile else 1
-        program, variables, sharding = self._on(devices)
-        group, found = tile * devices, []
-        for start in range(0, len(pictures), group):
-            part = pictures[start : start + group]
-            placed = jax.device_put(pad(part, group), sharding)
-            found.append((program(variables, placed), len(part)))
-        return np.concatenate([np.asarray(w)[:count] for w, count in found])
+        return self._tiles.run(pictures, tile)
 
     def mapped(self, z: np.ndarray) -> np.ndarray:
         """Latents of random numbers: [N, z_dim] to [N, num_ws, w_dim] float32."""
@@ -133,29 +124,6 @@ class PSPPictures:
             # A loop: so many passes would be compiled one by one.
             start = jnp.broadcast_to(self.mean, (len(x), *self.mean.shape))
             return jax.lax.scan(one, start, length=self.iterations)[0]
-
-    def _on(self, number: int) -> tuple[Callable[..., jax.Array], Any, Any]:
-        """The encoder's program, the variables and the sharding on so many devices."""
-        if number not in self._programs:
-            mesh = Mesh(np.array(jax.local_devices()[:number]), (AXIS,))
-            rows = PartitionSpec(AXIS)
-            program = jax.jit(
-                jax.shard_map(
-                    self._encode,
-                    mesh=mesh,
-                    in_specs=(PartitionSpec(), rows),
-                    out_specs=rows,
-                    check_vma=False,  # Pallas operators need it
-                )
-            )
-            self._programs[number] = (
-                program,
-                jax.device_put(
-                    self.model.variables, NamedSharding(mesh, PartitionSpec())
-                ),
-                NamedSharding(mesh, rows),
-            )
-        return self._programs[number]
 
 
 def kind_of(model: PSPNetwork) -> Kind:

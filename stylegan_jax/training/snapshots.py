@@ -10,8 +10,8 @@ from typing import Any
 import jax
 
 from stylegan_jax.checkpoints.atomic import write_text
-from stylegan_jax.checkpoints.load import snapshots
-from stylegan_jax.checkpoints.model_file import save_model
+from stylegan_jax.checkpoints.load import find_model, snapshots
+from stylegan_jax.checkpoints.model_file import save_model, sha256_of
 from stylegan_jax.checkpoints.structure import config_of
 from stylegan_jax.data.mixture import Weighted
 
@@ -37,6 +37,22 @@ def licence_after(parent: str | None, data: Weighted | None = None) -> str:
         if not any(text in earlier for earlier in found):
             found.append(text)
     return "; and ".join(found)
+
+
+def origin_of(path: str | Path, model: Any) -> dict[str, Any]:
+    """What a new model's provenance says of one that it was trained from.
+
+    Args:
+        path: what was opened: a model file, or a folder, see `find_model`.
+        model: what `load` gave.
+    """
+    file = find_model(path)
+    return {
+        "file": file.name,
+        "sha256": sha256_of(file),
+        "licence": model.metadata.get("licence", "not stated"),
+        "provenance": model.metadata.get("provenance", {}),
+    }
 
 
 class SnapshotFolder:

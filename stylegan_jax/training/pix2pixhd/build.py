@@ -72,7 +72,7 @@ class TranslatorRun(Run):
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """(H, W, C) of the targets."""
-        return self.data[0][0][0]["target"].shape
+        return self.data[0][0].image_shape
 
     def losses(self) -> Losses:
         """Outputs and distances."""

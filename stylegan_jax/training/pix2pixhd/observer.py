@@ -218,15 +218,12 @@ class Validation:
             pairs: some.
             key: mirrors and distorts them, as training does; None leaves that out.
         """
-        parts = [
-            self._show(
-                batch,
-                None
-                if key is None
-                else jax.random.split(key, (i + 1) * AT_A_TIME)[i * AT_A_TIME :],
-            )
-            for i, (batch, _) in enumerate(batches(pairs, AT_A_TIME))
-        ]
+        parts = []
+        for number, (batch, _) in enumerate(batches(pairs, AT_A_TIME)):
+            keys = None
+            if key is not None:
+                keys = jax.random.split(jax.random.fold_in(key, number), AT_A_TIME)
+            parts.append(self._show(batch, keys))
         num = len(pairs["target"])
         return {
             name: np.concatenate([part[name] for part in parts])[:num]

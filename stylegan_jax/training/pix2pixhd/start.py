@@ -8,8 +8,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from stylegan_jax.checkpoints.load import find_model, find_parts, load
-from stylegan_jax.checkpoints.model_file import sha256_of
+from stylegan_jax.checkpoints.load import find_parts, load
 from stylegan_jax.checkpoints.pix2pixhd import (
     Pix2PixHDDiscriminator,
     Pix2PixHDEncoder,
@@ -27,6 +26,7 @@ from stylegan_jax.training.pix2pixhd.state import (
     TranslatorState,
     averaged,
 )
+from stylegan_jax.training.snapshots import origin_of
 from stylegan_jax.training.updates import placed
 
 FAMILIES = {"global": Pix2PixHDGlobal, "local": Pix2PixHDLocal}
@@ -149,7 +149,7 @@ def open_start(config: ConfigDict) -> Start:
         )
     if section.model is not None:
         networks = _open_networks(config)
-        provenance["init.model"] = _source(section.model, networks[G])
+        provenance["init.model"] = origin_of(section.model, networks[G])
     if section.global_generator is not None:
         trunk = load(section.global_generator)
         if not isinstance(trunk, Pix2PixHDGlobal):
@@ -158,7 +158,7 @@ def open_start(config: ConfigDict) -> Start:
                 f"{trunk.metadata.get('family')} and no global generator of pix2pixHD: "
                 "give the model of the global stage."
             )
-        provenance["init.global_generator"] = _source(section.global_generator, trunk)
+        provenance["init.global_generator"] = origin_of(section.global_generator, trunk)
     licences = [source["licence"] for source in provenance.values()]
     return Start(networks, trunk, provenance, licences[0] if licences else None)
 
@@ -194,13 +194,3 @@ def _of_family(path: Path, part: str, family: type) -> Any:
             f"{network.metadata.get('family')}: give a folder of pix2pixHD's networks."
         )
     return network
-
-
-def _source(path: Any, model: Any) -> dict[str, Any]:
-    file = find_model(path)
-    return {
-        "file": file.name,
-        "sha256": sha256_of(file),
-        "licence": model.metadata.get("licence", "not stated"),
-        "provenance": model.metadata.get("provenance", {}),
-    }

@@ -22,6 +22,7 @@ from stylegan_jax.errors import UsageError, UserError
 from stylegan_jax.models.psp import PSP
 from stylegan_jax.training.psp.presets import MODEL_OF_PSP
 from stylegan_jax.training.psp.state import DECODER, ENCODER, EncoderState
+from stylegan_jax.training.snapshots import origin_of
 from stylegan_jax.training.updates import placed
 
 # Latents that a missing mean is estimated from, and their seed.
@@ -154,11 +155,11 @@ def open_start(config: ConfigDict) -> Start:
     psp, sources, licences = None, {}, []
     if section.model is not None:
         psp = _open_psp(section.model)
-        sources["init.model"] = _source(section.model, psp)
+        sources["init.model"] = origin_of(section.model, psp)
         licences.append(psp.metadata.get("licence", "not stated"))
     if section.decoder is not None:
         decoder = _open_decoder(section.decoder)
-        sources["init.decoder"] = _source(section.decoder, decoder)
+        sources["init.decoder"] = origin_of(section.decoder, decoder)
         licences.append(decoder.metadata.get("licence", "not stated"))
     else:
         assert psp is not None
@@ -180,16 +181,6 @@ def open_start(config: ConfigDict) -> Start:
         backbone_config=body,
         note=note,
     )
-
-
-def _source(path: Any, model: Any) -> dict[str, Any]:
-    file = find_model(path)
-    return {
-        "file": file.name,
-        "sha256": sha256_of(file),
-        "licence": model.metadata.get("licence", "not stated"),
-        "provenance": model.metadata.get("provenance", {}),
-    }
 
 
 def _open_psp(path: Any) -> PSPNetwork:

@@ -9,10 +9,10 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from stylegan_jax.checkpoints.load import find_model, find_parts, load, moment_of
-from stylegan_jax.checkpoints.model_file import sha256_of
 from stylegan_jax.checkpoints.stylegan2_discriminator import StyleGAN2Discriminator
 from stylegan_jax.checkpoints.stylegan2_generator import StyleGAN2Generator
 from stylegan_jax.errors import UsageError, UserError
+from stylegan_jax.training.snapshots import origin_of
 from stylegan_jax.training.stylegan2.freeze import Freeze
 from stylegan_jax.training.stylegan2.state import GanState
 from stylegan_jax.training.updates import placed
@@ -131,12 +131,7 @@ def open_parent(path: str | Path, *, fresh_d: bool) -> Parent:
         g=g,
         g_ema=g_ema,
         d=d,
-        provenance={
-            "file": file.name,
-            "sha256": sha256_of(file),
-            "licence": g_ema.metadata.get("licence", "not stated"),
-            "provenance": g_ema.metadata.get("provenance", {}),
-        },
+        provenance=origin_of(file, g_ema),
         licence=g_ema.metadata.get("licence", "not stated"),
         note=_moments({k: v for k, v in parts.items() if k in used}),
     )

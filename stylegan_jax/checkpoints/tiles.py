@@ -1,0 +1,86 @@
+"""A function of rows over all devices of this machine, a fixed number at a time.
+
+Float rounding depends on the shapes that XLA compiles for. A program that takes as many
+rows per device whatever is asked for makes a result depend on its own row alone, not on
+its neighbours or on the number of devices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from stylegan_jax.checkpoints.drawing import AXIS, pad
+
+
+class Tiles:
+    """Runs ``function(variables, rows) -> rows`` in tiles."""
+
+    def __init__(self, function: Callable[[Any, jax.Array], Any], variables: Any):
+        """Compiles nothing yet.
+
+        Args:
+            function: maps every row [n, ...] by itself.
+            variables: copied to the devices once.
+        """
+        self._function, self._variables = function, variables
+        self._programs: dict[int, tuple[Callable[..., jax.Array], Any, Any]] = {}
+
+    @staticmethod
+    def devices(rows: int, tile: int) -> int:
+        """How many devices are worth while for so many rows."""
+        # A single tile would leave all devices but one idle anyway.
+        return len(jax.local_devices()) if rows > tile else 1
+
+    def start(self, rows: np.ndarray, tile: int, devices: int) -> jax.Array:
+        """Begins with one group.
+
+        Args:
+            rows: [n, ...], at most a tile for every device; filled up to that.
+            tile: rows that a device takes at a time.
+            devices: how many take part.
+
+        Returns:
+            The results of all rows, those that it was filled up with too.
+        """
+        program, variables, sharding = self._on(devices)
+        placed = jax.device_put(pad(rows, tile * devices), sharding)
+        return program(variables, placed)
+
+    def run(self, rows: np.ndarray, tile: int) -> np.ndarray:
+        """The results of any number of rows, at least one.
+
+        Args:
+            rows: [N, ...].
+            tile: rows that a device takes at a time.
+        """
+        devices = self.devices(len(rows), tile)
+        group = tile * devices
+        parts = [rows[i : i + group] for i in range(0, len(rows), group)]
+        found = [(self.start(part, tile, devices), len(part)) for part in parts]
+        return np.concatenate([np.asarray(x)[:count] for x, count in found])
+
+    def _on(self, number: int) -> tuple[Callable[..., jax.Array], Any, Any]:
+        """The program, the variables and the sharding on so many devices."""
+        if number not in self._programs:
+            mesh = Mesh(np.array(jax.local_devices()[:number]), (AXIS,))
+            rows = PartitionSpec(AXIS)
+            program = jax.jit(
+                jax.shard_map(
+                    self._function,
+                    mesh=mesh,
+                    in_specs=(PartitionSpec(), rows),
+                    out_specs=rows,
+                    check_vma=False,  # Pallas operators need it
+                )
+            )
+            self._programs[number] = (
+                program,
+                jax.device_put(self._variables, NamedSharding(mesh, PartitionSpec())),
+                NamedSharding(mesh, rows),
+            )
+        return self._programs[number]
