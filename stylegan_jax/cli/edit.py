@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from stylegan_jax.cli.directions import split
+from stylegan_jax.cli.licences import say_licence
 from stylegan_jax.cli.options import CUTOFF, JSON, LABEL, NOISE, PSI
 
 _EPILOG = """\b
@@ -79,6 +80,7 @@ def edit(model: str, w: str, as_json: bool, **given: Any) -> None:
     if given["like"] is None and given["share"] != 1.0:
         raise UsageError("--share is of the way to --like.")
     found = _run(model, w, given)
+    say_licence(model)
     if as_json:
         click.echo(json.dumps(found))
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from stylegan_jax.cli.licences import say_licence
 from stylegan_jax.cli.options import CUTOFF, LABEL
 
 
@@ -99,6 +100,7 @@ def generate(
             columns=columns,
             progress=bar.update,
         )
+    say_licence(file)
     pictures = "picture" if len(numbers) == 1 else "pictures"
     where = "in one grid" if is_grid else f"in {len(set(paths))} files"
     click.echo(f"{out}: {len(numbers)} {pictures} {where}, drawn by {file}")

@@ -6,6 +6,7 @@ import json
 
 import click
 
+from stylegan_jax.cli.licences import say_licence
 from stylegan_jax.cli.options import CUTOFF, JSON, LABEL, NOISE, PSI
 
 
@@ -65,6 +66,7 @@ def mix(
             label=label,
             progress=bar.update,
         )
+    say_licence(model)
     if as_json:
         click.echo(json.dumps(found))
         return

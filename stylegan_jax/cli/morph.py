@@ -6,6 +6,7 @@ import json
 
 import click
 
+from stylegan_jax.cli.licences import say_licence
 from stylegan_jax.cli.options import CUTOFF, JSON, LABEL, NOISE, PSI
 
 
@@ -87,6 +88,7 @@ def morph(model: str, out: str, seeds: str | None, as_json: bool, **options) -> 
             label=options["label"],
             progress=bar.update,
         )
+    say_licence(model)
     if as_json:
         click.echo(json.dumps(found))
         return

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from stylegan_jax.cli.curation import curation_options, read_curation
+from stylegan_jax.cli.licences import say_licence
 from stylegan_jax.cli.options import JSON, STORAGE
 
 _EPILOG = """\b
@@ -42,6 +43,11 @@ Example: stylegan-jax pairs pairs/ --base ffhq.safetensors --blend toon.safetens
     default=0,
     show_default=True,
     help="Pair i is drawn from this seed + i.",
+)
+@click.option(
+    "--size",
+    type=click.IntRange(1),
+    help="Side of the pictures that are kept, at most the models' own.",
 )
 @STORAGE
 @click.option(
@@ -83,6 +89,7 @@ def pairs(out: str, as_json: bool, **options) -> None:
 
     if jax.process_index():
         return
+    say_licence(options["base"], options["blend"])
     if as_json:
         click.echo(json.dumps(found))
         return
@@ -179,6 +186,7 @@ def _make(out: str, options: dict[str, Any]) -> dict:
         noise_mode=options["noise"],
         label=options["label"],
         storage=options["storage"],
+        size=options["size"],
     )
     curation, confidence = read_curation(options), _confidence(options)
     # disable=None: a bar only where a person watches; one for all processes.

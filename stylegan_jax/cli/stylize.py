@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from stylegan_jax.cli.going_on import told_how_to_go_on
+from stylegan_jax.cli.licences import say_licence
 from stylegan_jax.cli.options import JSON
 from stylegan_jax.errors import UsageError, printable
 
@@ -144,6 +145,7 @@ def stylize(
         click.echo(f"refused ({len(done.failed)}):", err=True)
     for name, reason in done.failed.items():
         click.echo(f"  {printable(name)}: {printable(reason)}", err=True)
+    say_licence(model)
     if as_json:
         click.echo(json.dumps(done.to_json()))
     else:

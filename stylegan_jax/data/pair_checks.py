@@ -88,8 +88,8 @@ def labels_beyond(path: str, labels: int, beyond: Sequence[tuple]) -> UserError:
     )
     return UserError(
         f"{path}: {len(beyond)} label maps have classes beyond {labels - 1}, the last "
-        f"of {labels}: mend them, or say how many classes there are "
-        f"(--config.data.source_labels=…):\n{listed}"
+        f"of {labels}: mend them, or say how many classes there are (train "
+        f"--config.data.source_labels=…, eval --classes …):\n{listed}"
     )
 
 
@@ -121,7 +121,8 @@ def check_apart(pairs: PairDataset) -> None:
             f"the sources in {pairs.path} are its targets ({count} of {most} pairs"
             f"{compared} are equal, pixel for pixel), and an encoder would learn to "
             "copy: make pairs whose sides differ (`stylegan-jax data pairs SOURCES "
-            "TARGETS OUT`), or, if that is meant, say --config.data.reconstruct=true."
+            "TARGETS OUT`), or, if that is meant, say so (train "
+            "--config.data.reconstruct=true, eval --reconstruct)."
         )
 
 

@@ -156,8 +156,10 @@ def condition(
     units = [load_direction(path).unit for path in paths]
     left = project_out(found.array, units)
     full = np.linalg.norm(np.broadcast_to(found.array, left.shape).astype(np.float64))
+    # What was measured was measured of the whole direction.
+    kept = {k: v for k, v in found.provenance.items() if k != "measured"}
     provenance = {
-        **found.provenance,
+        **kept,
         "conditioned": {
             "direction": Path(direction).name,
             "on": [path.name for path in paths],
@@ -166,7 +168,6 @@ def condition(
             else float(found.accuracy),
         },
     }
-    # The accuracy was that of the whole direction.
     write_direction(out, direction_from(left, provenance))
     return {**describe(out), "kept": float(np.linalg.norm(left) / full)}
 

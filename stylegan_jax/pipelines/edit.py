@@ -182,7 +182,7 @@ def edit_faces(
                 found, tables, read, strict=True
             )
         ],
-        "notes": foreign(found, faces.file),
+        "notes": [*foreign(found, faces.file), *_other_shown(found, tables)],
     }
 
 
@@ -293,6 +293,19 @@ def _shown(
         return attributes
     own = direction.attribute
     return [own] if own in reader.names else reader.names[:1]
+
+
+def _other_shown(
+    found: Sequence[tuple[Path, Direction]], tables: Sequence[Table]
+) -> list[str]:
+    """Sentences on directions whose attribute is not what is written on their table."""
+    return [
+        f"{path} moves {own} and the readings are of {', '.join(table.attributes)}"
+        for (path, direction), table in zip(found, tables, strict=True)
+        if table.attributes
+        and (own := direction.attribute)
+        and own not in table.attributes
+    ]
 
 
 def _judged(readings: dict[str, np.ndarray], columns: int) -> dict[str, Any]:

@@ -20,6 +20,17 @@ def sides_of(line: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(side.lower() for side in manifest.sides(line))
 
 
+def smaller(picture: np.ndarray, side: int) -> np.ndarray:
+    """A picture [H, W, C] uint8 as [side, side, C], by Lanczos' filter."""
+    from PIL import Image
+
+    channels = picture.shape[2]
+    flat = picture[..., 0] if channels == 1 else picture
+    image = Image.fromarray(np.ascontiguousarray(flat))
+    resized = image.resize((side, side), Image.Resampling.LANCZOS)
+    return np.asarray(resized).reshape(side, side, channels)
+
+
 class Pictures:
     """The pictures of a set, wherever they are stored."""
 

@@ -35,6 +35,7 @@ from stylegan_jax.pipelines.pair_manifest import (
     write_document,
     write_lines,
 )
+from stylegan_jax.pipelines.pair_pictures import smaller
 from stylegan_jax.pipelines.pair_scores import (
     Curation,
     Networks,
@@ -69,6 +70,8 @@ class Options:
             ``const``.
         label: class, where the models are conditional.
         storage: ``folder`` or ``arrayrecord``.
+        size: side of the pictures that are kept, made smaller by Lanczos' filter; None
+            for that of the models.
     """
 
     num: int
@@ -77,6 +80,7 @@ class Options:
     noise_mode: str = "none"
     label: int | None = None
     storage: str = "folder"
+    size: int | None = None
 
     def check(self) -> None:
         """Raises `UsageError` where a value makes no sense."""
@@ -88,6 +92,22 @@ class Options:
             )
         if not np.isfinite(self.truncation_psi):
             raise UsageError("psi is a number such as 0.7.")
+
+    def kept_shape(self, drawn: tuple[int, int, int]) -> tuple[int, int, int]:
+        """(H, W, C) of the pictures that are kept, from that of those drawn.
+
+        Raises:
+            UsageError: larger ones are asked for, or some without any pixels.
+        """
+        if self.size is None:
+            return drawn
+        height, width, channels = drawn
+        if height != width or not 1 <= self.size <= height:
+            raise UsageError(
+                f"--size {self.size} cannot be had of {height}x{width} pictures: give "
+                f"1 to {height}, for square ones."
+            )
+        return self.size, self.size, channels
 
 
 def make_pairs(
@@ -138,6 +158,7 @@ def make_pairs(
         label=options.label,
     )
     # Whatever is refused is so before anything is drawn.
+    options.kept_shape(sides.image_shape)
     readings = Readings(confidence, sides.document) if confidence else None
     _check_place(out)
     with _held(out):
@@ -213,6 +234,7 @@ class _Task:
     ):
         self._out, self._sides, self._options = out, sides, options
         self._progress = progress or (lambda count: None)
+        self._shape = options.kept_shape(sides.image_shape)
         height, width, _ = sides.image_shape
         size = max(LEAST, min(MOST, CHUNK_PIXELS // (height * width)))
         self._chunks = Chunks(out, options.storage, options.num, size, sides.names)
@@ -226,7 +248,7 @@ class _Task:
             "label": options.label,
             "z_source": "jax",
             "storage": options.storage,
-            "image_shape": list(sides.image_shape),
+            "image_shape": list(self._shape),
             "chunk": size,
             "num": options.num,
             "complete": False,
@@ -302,7 +324,7 @@ class _Task:
             )
         if curation is None and self._earlier is not None:
             curation = self._earlier[0]
-        networks = Networks(self._sides.image_shape) if curation else None
+        networks = Networks(self._shape) if curation else None
         curate(
             self._out,
             curation,
@@ -349,6 +371,8 @@ class _Task:
 
     def _keep(self, index: int, pictures: Sequence[np.ndarray]) -> dict[str, Any]:
         """Writes the pictures of a pair; its line of the record."""
+        if self._shape != self._sides.image_shape:
+            pictures = [smaller(picture, self._shape[0]) for picture in pictures]
         seed = self._options.seed + index
         scores = pixel_scores(*pictures[:2])
         if len(pictures) > 2:

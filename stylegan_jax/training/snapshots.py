@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,24 @@ def origin_of(path: str | Path, model: Any) -> dict[str, Any]:
         "sha256": sha256_of(file),
         "licence": model.metadata.get("licence", "not stated"),
         "provenance": model.metadata.get("provenance", {}),
+    }
+
+
+def begun_from(
+    origins: Mapping[str, Mapping[str, Any]], names: Sequence[str]
+) -> dict[str, tuple[Any, str]]:
+    """Models for `Run.begun_with`: a run goes on with those that it was begun with.
+
+    Args:
+        origins: by configuration key, as `origin_of` gives them.
+        names: all configuration keys that may name a model; that a run had none is
+            worth knowing too, for the licence of what it makes.
+    """
+    return {
+        name: (origins[name]["sha256"], f"{name}={origins[name]['file']}")
+        if name in origins
+        else (None, f"no {name}")
+        for name in names
     }
 
 

@@ -4,6 +4,7 @@ from tiny_models import save_tiny, tiny_generator
 
 from stylegan_jax.cli.generate import generate
 from stylegan_jax.cli.main import main
+from stylegan_jax.training.snapshots import LICENCE
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +18,8 @@ def test_folder_and_grid(model, tmp_path):
     done = run(generate, [model, "--seeds", "0-2", "--out", str(tmp_path / "x")])
     assert done.exit_code == 0, done.output
     assert done.stdout == f"{tmp_path / 'x'}: 3 pictures in 3 files, drawn by {model}\n"
-    assert done.stderr == ""  # nobody watches: no bar
+    # Nobody watches: no bar.
+    assert done.stderr == "licence of g.safetensors: Apache-2.0\n"
     options = "--seeds 4 --psi .5 --cutoff 2 --noise random --z numpy --batch 1"
     grid = tmp_path / "g.png"
     done = run(
@@ -35,6 +37,14 @@ def test_folder_and_grid(model, tmp_path):
     ]
     assert "in one grid" in run(generate, [model, *words]).stdout
     assert (tmp_path / "h.png").read_bytes() == grid.read_bytes()
+
+
+@pytest.mark.parametrize("licence", ["", "none", "not stated", LICENCE])
+def test_a_model_of_ones_own_has_no_licence_to_tell(tmp_path, licence):
+    path = tmp_path / "g.safetensors"
+    save_tiny(path, *tiny_generator(), licence=licence)
+    words = [str(path), "--seeds", "0", "--out", str(tmp_path / "x.png")]
+    assert CliRunner().invoke(generate, words).stderr == ""
 
 
 def test_the_snapshot_of_a_run_is_told(tmp_path):

@@ -22,7 +22,8 @@ def test_mix(model, tmp_path):
     words = [model, "--rows", "0-1", "--cols", "4-5", "--layers", "0-2"]
     done = run(mix, *words, "--out", tmp_path / "g.png")
     assert done.exit_code == 0, done.output
-    assert "2 rows by 2 columns, layers 0-2" in done.stdout and done.stderr == ""
+    assert "2 rows by 2 columns, layers 0-2" in done.stdout
+    assert done.stderr == "licence of g.safetensors: Apache-2.0\n"
     done = run(mix, *words, "--out", tmp_path / "h.png", "--json")
     assert json.loads(done.stdout)["layers"] == [0, 1, 2]
 
@@ -31,7 +32,8 @@ def test_morph(model, tmp_path):
     words = [model, "--seeds", "1,2", "--frames-per", 2, "--fps", 10]
     done = run(morph, *words, "--out", tmp_path / "m.gif")
     assert done.exit_code == 0, done.output
-    assert "3 frames, 0.3 s, moved in w" in done.stdout and done.stderr == ""
+    assert "3 frames, 0.3 s, moved in w" in done.stdout
+    assert done.stderr == "licence of g.safetensors: Apache-2.0\n"
     words += ["--loop", "--space", "z", "--easing", "linear", "--json"]
     done = run(morph, *words, "--out", tmp_path / "m.gif")
     assert json.loads(done.stdout)["frames"] == 4

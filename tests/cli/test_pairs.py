@@ -23,7 +23,9 @@ def test_a_set_and_its_figures(model, tmp_path):
     done = run(*words)
     assert done.exit_code == 0, done.output
     assert done.stdout == f"{tmp_path / 'x'}: 3 pairs, 3 drawn now\n"
-    assert done.stderr.startswith("note: ") and done.stderr.count("\n") == 1
+    licence, note = done.stderr.splitlines()
+    assert licence == "licence of g.safetensors: Apache-2.0"
+    assert note.startswith("note: ")
     assert "are one model: the two pictures of every pair are the same" in done.stderr
     found = json.loads(run(*words, "--json").stdout)
     assert found["pairs"] == 3 and found["drawn"] == 0

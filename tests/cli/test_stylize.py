@@ -56,7 +56,7 @@ def test_a_runs_model_is_used_and_told(root, tmp_path):
         f"{tmp_path / 'out'}: 2 of 2 pictures (0 were there already), 0 refused, drawn "
         f"by {file}\n"
     )
-    assert done.stderr == ""  # nobody watches: no bar
+    assert not [x for x in done.stderr.splitlines() if "licence" not in x]  # no bar
     options = "--json --couple --psi .5 --noise none --factors 1,2 --num 1 --save-w"
     done = run(
         stylize, root / "run", root / "src", tmp_path / "b", *options.split(), "--sheet"

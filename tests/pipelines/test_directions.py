@@ -179,7 +179,11 @@ def test_conditions(model, pictures, tmp_path):
     unit = load_direction(tmp_path / "a.npz").unit
     assert np.abs(np.array(others) @ unit).max() < 1e-6
     assert found["conditions"] == ["0.npy", "1.npy"] and found["accuracy"] > 0.5
-    # Afterwards, of any file.
+    # Afterwards: what was measured was measured of the whole.
+    assert load_direction(tmp_path / "a.npz").provenance["measured"]
+    condition(tmp_path / "a.npz", [paths[0]], tmp_path / "b.npz")
+    assert "measured" not in load_direction(tmp_path / "b.npz").provenance
+    # Of any file.
     np.save(tmp_path / "d.npy", np.ones(8))
     row = condition(tmp_path / "d.npy", paths, tmp_path / "left.npz")
     left = load_direction(tmp_path / "left.npz")

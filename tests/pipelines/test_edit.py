@@ -150,6 +150,14 @@ def test_a_direction_of_another_model_is_told(model, tmp_path):
     assert "another model" in note
 
 
+def test_readings_of_something_else_are_told(model, tmp_path, reader):
+    found = direction_from(np.ones(8), {"attribute": "gender"})
+    write_direction(tmp_path / "gender.npz", found)
+    path, out = tmp_path / "gender.npz", Output(tmp_path / "out")
+    told = edit_faces(model, "0", [path], [0], out, reader=reader)
+    assert told["notes"] == [f"{path} moves gender and the readings are of light"]
+
+
 def test_an_expression_is_transferred(model, pictures, tmp_path, reader):
     out = tmp_path / "out"
     found = transfer_expression(

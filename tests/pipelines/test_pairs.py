@@ -162,6 +162,22 @@ def test_a_set_grows(models, tmp_path, small_chunks):
         make_pairs(tmp_path / "a", *models[:2], Options(30))
 
 
+def test_smaller_pictures_are_kept(models, tmp_path, whole):
+    out = tmp_path / "small"
+    make_pairs(out, *models[:2], Options(3, seed=5, size=4))
+    assert json.loads((out / "manifest.json").read_text())["image_shape"] == [4, 4, 3]
+    for name in ("A/00000002.png", "B/00000002.png"):
+        with Image.open(whole / name) as drawn:
+            want = np.asarray(drawn.resize((4, 4), Image.Resampling.LANCZOS))
+        np.testing.assert_array_equal(read_png(out / name), want)
+    assert make_pairs(out, *models[:2], Options(3, seed=5, size=4))["drawn"] == 0
+    with pytest.raises(UserError, match=r"image_shape \[4, 4, 3\] and now \[8, 8, 3\]"):
+        make_pairs(out, *models[:2], Options(3, seed=5, size=8))
+    with pytest.raises(UsageError, match="--size 64 cannot be had of 16x16"):
+        make_pairs(tmp_path / "large", *models[:2], Options(3, size=64))
+    assert not (tmp_path / "large").exists()
+
+
 def test_devices_do_not_matter(models, tmp_path, whole, monkeypatch):
     one = jax.local_devices()[:1]
     monkeypatch.setattr(jax, "local_devices", lambda: one)

@@ -32,6 +32,7 @@ from stylegan_jax.training.attributes.steps import (
 )
 from stylegan_jax.training.pictures import accumulation, check_enough, parse_path
 from stylegan_jax.training.run import Observer, Phase, Run
+from stylegan_jax.training.snapshots import begun_from
 
 TOYS = 256
 
@@ -90,10 +91,11 @@ class AttributeRun(Run):
             "attributes": (kinds, f"data.attributes={','.join(kinds)}"),
             "scale": (scale, f"values of the means and deviations {scale}"),
         }
+        origins = {}
         if self.start is not None:
-            said = f"init.backbone={self.start.name}"
-            found["init.backbone"] = (self.start.source["sha256"], said)
-        return found
+            sha256 = self.start.source["sha256"]
+            origins["init.backbone"] = {"file": self.start.name, "sha256": sha256}
+        return found | begun_from(origins, ["init.backbone"])
 
     def introduction(self, state: AttributeState) -> list[str]:
         """Sizes, and what the values of the pictures are."""

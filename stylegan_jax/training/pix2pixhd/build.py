@@ -26,7 +26,7 @@ from stylegan_jax.training.pictures import accumulation, check_enough
 from stylegan_jax.training.pix2pixhd import presets, smoke
 from stylegan_jax.training.pix2pixhd.inputs import Inputs
 from stylegan_jax.training.pix2pixhd.pairs import open_pairs
-from stylegan_jax.training.pix2pixhd.start import Start, open_start
+from stylegan_jax.training.pix2pixhd.start import STARTS, Start, open_start
 from stylegan_jax.training.pix2pixhd.state import (
     D,
     E,
@@ -43,6 +43,7 @@ from stylegan_jax.training.pix2pixhd.steps import (
     make_step,
 )
 from stylegan_jax.training.run import Observer, Phase, Run
+from stylegan_jax.training.snapshots import begun_from
 
 GENERATORS: dict[str, Any] = {"global": GlobalGenerator, "local": LocalEnhancer}
 
@@ -117,9 +118,7 @@ class TranslatorRun(Run):
 
     def begun_with(self) -> dict[str, tuple[Any, str]]:
         """Model files, and what shapes the state."""
-        found = {}
-        for name, source in self.start.provenance.items():
-            found[name] = (source["sha256"], f"{name}={source['file']}")
+        found = begun_from(self.start.provenance, STARTS)
         size = self.hyper.pool_size
         found["pool_size"] = (size, f"loss.pool_size={size}")
         kind = self.hyper.gan

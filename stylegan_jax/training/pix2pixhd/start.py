@@ -31,6 +31,8 @@ from stylegan_jax.training.updates import placed
 
 FAMILIES = {"global": Pix2PixHDGlobal, "local": Pix2PixHDLocal}
 PARTS = {G: "net", D: "d", E: "e"}
+# Configuration keys that may name a model.
+STARTS = ("init.model", "init.global_generator")
 
 
 @dataclasses.dataclass(frozen=True)

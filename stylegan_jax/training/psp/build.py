@@ -21,7 +21,7 @@ from stylegan_jax.training.networks import Networks, open_networks
 from stylegan_jax.training.pictures import accumulation, check_enough
 from stylegan_jax.training.psp import presets, smoke
 from stylegan_jax.training.psp.pairs import compared_side, open_pairs
-from stylegan_jax.training.psp.start import Start, open_start, psp_module
+from stylegan_jax.training.psp.start import STARTS, Start, open_start, psp_module
 from stylegan_jax.training.psp.state import EncoderState, init_state
 from stylegan_jax.training.psp.steps import (
     EncoderHyper,
@@ -31,6 +31,7 @@ from stylegan_jax.training.psp.steps import (
     make_step,
 )
 from stylegan_jax.training.run import Observer, Phase, Run
+from stylegan_jax.training.snapshots import begun_from
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -95,9 +96,7 @@ class EncoderRun(Run):
 
     def begun_with(self) -> dict[str, tuple[Any, str]]:
         """Model files, the optimiser, and what it trains."""
-        found = {}
-        for name, source in self.start.provenance.items():
-            found[name] = (source["sha256"], f"{name}={source['file']}")
+        found = begun_from(self.start.provenance, STARTS)
         config = self.config
         optimiser = config.train.optimiser
         found["optimiser"] = (optimiser, f"train.optimiser={optimiser}")

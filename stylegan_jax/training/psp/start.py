@@ -28,6 +28,8 @@ from stylegan_jax.training.updates import placed
 # Latents that a missing mean is estimated from, and their seed.
 MEAN_OF, MEAN_SEED = 100_000, 0
 _AT_A_TIME = 10_000
+# Configuration keys that may name a model.
+STARTS = ("init.model", "init.decoder", "init.backbone")
 
 
 @dataclasses.dataclass(frozen=True)

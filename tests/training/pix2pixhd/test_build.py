@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from pair_files import write_pairs
 
-from stylegan_jax.checkpoints.model_file import save_model
+from stylegan_jax.checkpoints.model_file import save_model, sha256_of
 from stylegan_jax.checkpoints.structure import config_of
 from stylegan_jax.errors import UserError
 from stylegan_jax.models.pix2pixhd import GlobalGenerator, MultiscaleDiscriminator
@@ -102,6 +102,15 @@ def test_a_blind_spot_larger_than_the_picture(tiny, tmp_path):
 
 def test_settings_for_wild_photos(tiny, tmp_path):
     assert "rotate is 500" in refusal(tiny("augment.rotate=500.0"), tmp_path)
+
+
+def test_a_run_goes_on_with_the_model_it_was_begun_with(tiny, tmp_path):
+    path = save_zeros(tmp_path / "net.safetensors", small(), "pix2pixhd.global", 3)
+    words = (f"init.model={path}", "init.fresh_d=true")
+    began = build(tiny(*words), tmp_path / "w").begun_with()
+    assert began["init.model"] == (sha256_of(path), "init.model=net.safetensors")
+    without = build(tiny(), tmp_path / "w").begun_with()
+    assert without["init.model"] == (None, "no init.model")
 
 
 def test_a_generator_alone_needs_a_word(tiny, tmp_path):
