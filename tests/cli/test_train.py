@@ -74,8 +74,14 @@ def test_broken_pictures_are_all_listed_and_nothing_is_trained(
     said = capsys.readouterr().err
     assert "empty.jpg" in said and "text.png" in said and "Traceback" not in said
     assert not (workdir / "models").exists()
+
+
+@pytest.mark.slow  # a training run of its own
+def test_broken_pictures_are_left_out_where_that_is_asked_for(photos, tmp_path):
+    (photos / "a" / "empty.jpg").touch()
+    words = ["--config", "stylegan2_auto:smoke", f"--config.data.path={photos}"]
     skip = "--config.data.skip_broken=true"
-    assert typed(*words, skip, "--workdir", workdir, *SMALL) == 0
+    assert typed(*words, skip, "--workdir", tmp_path / "run", *SMALL) == 0
 
 
 def test_fewer_pictures_than_a_batch(photos, tmp_path, capsys):

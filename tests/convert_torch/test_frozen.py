@@ -307,7 +307,9 @@ def test_no_damage_ends_in_anything_but_a_sentence(data):
     if all(
         name in state and state[name].shape == value.shape
         for name, value in STATES[family].items()
-    ):
+        # A ResNet without its head is a network of its own.
+        if name in state or not name.startswith("fc.")
+    ) and ("fc.weight" in state) == ("fc.bias" in state):
         return
     try:
         assert through(state) != family

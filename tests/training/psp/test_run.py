@@ -58,6 +58,7 @@ def test_the_decoder_stays_and_the_encoder_moves(whole, decoder):
     assert max(jax.tree.leaves(moved)) > 0
 
 
+@pytest.mark.slow  # a training run of its own, as are those of the other trainers
 def test_two_halves_equal_the_whole_bit_for_bit(whole, tiny, tmp_path):
     assert run(tiny("train.total_kimg=0.024"), tmp_path).nimg == 24
     rest = run(tiny(), tmp_path)
@@ -66,6 +67,7 @@ def test_two_halves_equal_the_whole_bit_for_bit(whole, tiny, tmp_path):
     assert (tmp_path / name).read_bytes() == (whole[1] / name).read_bytes()
 
 
+@pytest.mark.slow  # a minute; test_steps and pix2pixhd's own show it in every run
 def test_eight_devices_learn_what_one_learns(whole, tiny, tmp_path):
     # Ranger's first steps are linear in the gradient: rounding stays what it is.
     words = ("train.total_kimg=0.016", "eval.every_kimg=0", "snapshot.every_kimg=1")

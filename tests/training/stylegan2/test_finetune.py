@@ -61,18 +61,27 @@ def params(workdir, part):
     return flatten(read_model(find_model(workdir, part=part)).variables)
 
 
-def test_goes_on_from_the_parent_with_what_is_frozen_still(parent, comic, tmp_path):
-    words = ("freeze.d_layers=2", "freeze.g_mapping=true", "freeze.g_below=8")
-    finetune(parent, comic, tmp_path, *words)
+FROZEN = ("freeze.d_layers=2", "freeze.g_mapping=true", "freeze.g_below=8")
+
+
+@pytest.fixture(scope="module")
+def tuned(parent, comic, tmp_path_factory):
+    """A run from the parent, with some layers standing still."""
+    workdir = tmp_path_factory.mktemp("tuned")
+    finetune(parent, comic, workdir, *FROZEN)
+    return workdir
+
+
+def test_goes_on_from_the_parent_with_what_is_frozen_still(parent, tuned):
     before = params(parent, "g_ema")
     where = ("params/mapping/", "params/synthesis/b4/", "moving_stats/mapping/")
     frozen = {k for k in before if k.startswith(where)}
     for part in ("g", "g_ema"):
-        found = params(tmp_path, part)
+        found = params(tuned, part)
         still = {k for k in found if found[k].tobytes() == before[k].tobytes()}
         assert frozen <= still
         assert "params/synthesis/b16/conv0/weight" not in still
-    d, d_before = params(tmp_path, "d"), params(parent, "d")
+    d, d_before = params(tuned, "d"), params(parent, "d")
     assert set(d) == set(d_before)
     for name in ("params/b16/fromrgb/weight", "params/b16/conv0/weight"):
         np.testing.assert_array_equal(d[name], d_before[name])
@@ -226,12 +235,11 @@ def test_pictures_that_count_as_seen(parent, comic, tmp_path):
     assert json.loads(last)["epochs"] == 16 / 22
 
 
-def test_going_on_with_another_parent_is_refused(parent, comic, tmp_path):
-    finetune(parent, comic, tmp_path / "run")
+def test_going_on_with_another_parent_is_refused(parent, tuned, comic):
     with pytest.raises(UserError, match="cannot go on with loss.corr.*=1000: use that"):
-        finetune(parent, comic, tmp_path / "run", "loss.correspondence_weight=1000")
+        finetune(parent, comic, tuned, *FROZEN, "loss.correspondence_weight=1000")
     with pytest.raises(UserError, match="begun with init.model=.*parent0 "):
-        finetune(tmp_path / "run", comic, tmp_path / "run")
+        finetune(tuned, comic, tuned, *FROZEN)
 
 
 def test_a_damaged_generator_is_not_replaced_by_the_averaged_one(

@@ -155,6 +155,7 @@ def test_every_part_of_the_state_moves(on_one_device):
     assert {"loss/g_main", "loss/d_main", "reg/r1", "reg/pl"} <= set(metrics)
 
 
+@pytest.mark.slow  # compiles a program for this alone
 def test_a_wrong_layout_is_seen(on_one_device):
     """The test above can fail: another order of the batch gives another state."""
     original = arrange

@@ -37,7 +37,7 @@ def foreign(view: memoryview, path: Path) -> UserError | None:
             f"{path} is a tar archive: unpack it first, or, if PyTorch before 0.1.10 "
             "wrote it, load it and save it anew in a newer PyTorch."
         )
-    if b"<net " in first:
+    if first.lstrip().startswith(b"<") and b"<net " in first:
         return UserError(
             f"{path} is one of OpenVINO's files: give the folder that has it with the "
             "others, of which MobileStyleGAN's can be read."
