@@ -7,8 +7,10 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 
 from stylegan_jax.models.stylegan2.layers import (
+    BLOCK_OUTPUT,
     Conv,
     Dense,
     block_dtype,
@@ -216,6 +218,7 @@ class Discriminator(nn.Module):
         img: jax.Array | None = x
         for i in range(self.num_blocks - 1, 0, -1):
             features, img = self._block(i)(features, img)
+            features, img = checkpoint_name((features, img), BLOCK_OUTPUT)
         assert features is not None  # the loop ran at least once
         label_dim = (self.cmap_dim or self._channels(0)) if self.c_dim > 0 else 0
         epilogue = DiscriminatorEpilogue(

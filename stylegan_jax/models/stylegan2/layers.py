@@ -10,6 +10,8 @@ from stylegan_jax.ops import bias_act, conv2d
 from stylegan_jax.ops.bias_act import activation_gain
 from stylegan_jax.types import Filter
 
+# Names what goes from block to block, for `jax.checkpoint`'s policies.
+BLOCK_OUTPUT = "block_output"
 DTYPES = {
     "float32": jnp.float32,
     "bfloat16": jnp.bfloat16,

@@ -5,8 +5,10 @@ from __future__ import annotations
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 
 from stylegan_jax.models.stylegan2.layers import (
+    BLOCK_OUTPUT,
     Conv,
     Dense,
     block_dtype,
@@ -250,6 +252,7 @@ class SynthesisNetwork(nn.Module):
             x, img = block(
                 x, img, latents, noise_mode=noise_mode, noise_keys=noise_keys
             )
+            x, img = checkpoint_name((x, img), BLOCK_OUTPUT)
             start += convs
         assert img is not None  # the last block gives it, whatever the architecture
         return img

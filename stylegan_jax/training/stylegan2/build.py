@@ -311,6 +311,7 @@ def make_hyper(config: ConfigDict, accumulate: int) -> GanHyper:
         freeze=Freeze(**config.freeze.to_dict()),
         correspondence_weight=loss.correspondence_weight,
         correspondence_group=_correspondence_group(config),
+        recompute=train.recompute,
     )
 
 

@@ -18,6 +18,7 @@ import optax
 from stylegan_jax.losses import adversarial, regularisers
 from stylegan_jax.losses.correspondence import cross_domain_correspondence
 from stylegan_jax.models.stylegan2 import Discriminator, Generator
+from stylegan_jax.models.stylegan2.layers import BLOCK_OUTPUT
 from stylegan_jax.models.stylegan2.synthesis import SynthesisLayer
 from stylegan_jax.training import optim, rngs, spmd
 from stylegan_jax.training.rngs import Draw, Stream
@@ -59,6 +60,8 @@ class GanHyper:
         correspondence_weight: weight of the divergence from the generator that the run
             began from; 0 leaves it out.
         correspondence_group: images that it compares with each other.
+        recompute: whether the backward pass computes what is inside the networks'
+            blocks again instead of keeping it.
     """
 
     batch: int
@@ -79,6 +82,7 @@ class GanHyper:
     freeze: Freeze = Freeze()
     correspondence_weight: float = 0.0
     correspondence_group: int = 4
+    recompute: bool = False
 
 
 def optimisers(
@@ -230,14 +234,18 @@ class GanLosses:
         return self.g.apply(variables, z, label, method="w")
 
     def _draw(self, params, state, w_plus, keys):
+        def synthesis(variables, w_plus, noise_keys):
+            return self.g.apply(
+                variables,
+                w_plus,
+                noise_mode="random",
+                noise_keys=noise_keys,
+                method="synthesis",
+            )
+
         variables = {"params": params, "noise": state.noise}
-        return self.g.apply(
-            variables,
-            w_plus,
-            noise_mode="random",
-            noise_keys=rngs.split(keys, Draw.NOISE),
-            method="synthesis",
-        )
+        noise_keys = rngs.split(keys, Draw.NOISE)
+        return self._lean(synthesis)(variables, w_plus, noise_keys)
 
     def _draw_features(self, params, state, w_plus, keys):
         """Images, and what every layer but ToRGB gives, the lowest first."""
@@ -267,7 +275,17 @@ class GanLosses:
         return self.hyper.augmentation.apply(images, keys, state.augment)
 
     def _score(self, params, images, label):
-        return self.d.apply({"params": params}, images, label)
+        return self._lean(self.d.apply)({"params": params}, images, label)
+
+    def _lean(self, function):
+        """Keeps a network's blocks' outputs alone for the backward pass, if asked to.
+
+        Chen et al. 2016 ("Training deep nets with sublinear memory cost").
+        """
+        if not self.hyper.recompute:
+            return function
+        kept = jax.checkpoint_policies.save_only_these_names(BLOCK_OUTPUT)
+        return jax.checkpoint(function, policy=kept)
 
 
 def _update(
