@@ -69,9 +69,7 @@ def _how(config: ConfigDict) -> None:
         "batch_per_device": placeholder(object),  # a number, or "auto"
         "seed": 0,
         "precision": "float32",  # float32, tf32, bfloat16 or float16
-        # Keep what goes from block to block alone and compute the rest again for the
-        # gradient: less memory, more arithmetic. For high resolutions.
-        "recompute": False,
+        "recompute": False,  # what is inside blocks, for the gradient: less memory
         "tick_kimg": 4.0,
         "g_learning_rate": placeholder(float),
         "d_learning_rate": placeholder(float),

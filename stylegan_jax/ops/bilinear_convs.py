@@ -21,6 +21,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from stylegan_jax.ops import winograd
+
 _NHWC = ("NHWC", "HWIO", "NHWC")
 # x [N,H,W,I] and g [N,H,W,O] as image and kernel of a convolution over (H, W) that sums
 # over N: the weight gradient [k,l,I,O].
@@ -30,7 +32,7 @@ _WEIGHT_GRADIENT = ("CHWN", "IHWO", "HWNC")
 @jax.custom_vjp
 def same(x: jax.Array, w: jax.Array) -> jax.Array:
     """Correlates [N,H,W,I] with w [3,3,I,O] at stride 1, zero padding 1."""
-    return lax.conv_general_dilated(x, w, (1, 1), "SAME", dimension_numbers=_NHWC)
+    return lax.platform_dependent(x, w, cpu=_same_cpu, default=_same_conv)
 
 
 @jax.custom_vjp
@@ -111,6 +113,10 @@ up.defvjp(_save(up), _up_bwd)
 # Forms for accelerators: one library convolution each.
 
 
+def _same_conv(x, w):
+    return lax.conv_general_dilated(x, w, (1, 1), "SAME", dimension_numbers=_NHWC)
+
+
 def _same_wgrad_conv(x, g):
     pad = ((1, 1), (1, 1))
     return lax.conv_general_dilated(
@@ -139,7 +145,22 @@ def _up_conv(x, w):
     )
 
 
-# Forms for a CPU: matrix products over shifted views.
+# Forms for a CPU: Winograd's, and matrix products over shifted views.
+
+
+def _same_cpu(x, w):
+    # Measured on 2 AVX-512 cores, 8 pictures: 2.9 times as quick as XLA's convolution
+    # at 64x64 with 512 channels, 1.6 at 16x16, 2.1 and 1.2 with 256 and 128 channels at
+    # 64x64; slower with fewer channels (0.7 with 64 at 256x256) or fewer tiles (0.8 at
+    # 8x8), where the transforms cost more than the products.
+    channels = min(w.shape[2:])
+    if _takes_winograd(x) and channels >= 128:
+        return winograd.correlate(x, w)
+    return _same_conv(x, w)
+
+
+def _takes_winograd(x):
+    return x.dtype == jnp.float32 and winograd.tiles(x.shape) >= 96
 
 
 def _views(x, stride, height, width):
@@ -174,6 +195,12 @@ def _wgrad_taps(views, g):
 
 def _same_wgrad_cpu(x, g):
     height, width, channels = x.shape[1], x.shape[2], x.shape[3]
+    # As above: 7.5 times as quick at 64x64 with 512 channels, 1.7 at 16x16, 2.5 with
+    # 128 at 64x64; with 64 channels 0.7 there and 2.3 at 256x256.
+    thin = min(channels, g.shape[3])
+    large = thin >= 64 and winograd.tiles(x.shape) >= 8192
+    if _takes_winograd(x) and (thin >= 128 or large):
+        return winograd.weight_gradient(x, g)
     # Measured on 2 AVX-512 cores: the convolution is 1.3 to 4 times faster except for
     # tiny images (2.5 times slower at 4x4) and for large ones with many channels.
     if height * width > 64 and (height < 128 or channels < 128):

@@ -8,9 +8,8 @@ chunks in turn and share nothing but the disk.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from stylegan_jax.checkpoints.pictures import encode_png
 from stylegan_jax.data import pair_manifest as manifest
 from stylegan_jax.data.parallel import default_workers
 from stylegan_jax.errors import UsageError, UserError
-from stylegan_jax.pipelines.pair_chunks import PARTS, Chunks
+from stylegan_jax.pipelines.pair_chunks import Chunks
 from stylegan_jax.pipelines.pair_confidence import (
     Confidence,
     Readings,
@@ -36,6 +35,7 @@ from stylegan_jax.pipelines.pair_manifest import (
     write_lines,
 )
 from stylegan_jax.pipelines.pair_pictures import smaller
+from stylegan_jax.pipelines.pair_place import check_place, held
 from stylegan_jax.pipelines.pair_scores import (
     Curation,
     Networks,
@@ -50,7 +50,7 @@ from stylegan_jax.pipelines.pair_sides import (
     check_seed_range,
     second_seed,
 )
-from stylegan_jax.training import lock, spmd
+from stylegan_jax.training import spmd
 
 # Pairs of a chunk: about as many pictures as fit in half a GiB, so that little is lost
 # when a process is killed.
@@ -160,8 +160,8 @@ def make_pairs(
     # Whatever is refused is so before anything is drawn.
     options.kept_shape(sides.image_shape)
     readings = Readings(confidence, sides.document) if confidence else None
-    _check_place(out)
-    with _held(out):
+    check_place(out)
+    with held(out):
         task = _Task(out, sides, options, progress, reads=readings is not None)
         drawn = task.draw()
         spmd.wait_for_all("pairs drawn")
@@ -178,46 +178,6 @@ def make_pairs(
         "not_scored": not_scored,
         "notes": notes,
     }
-
-
-def _check_place(out: Path) -> None:
-    """Refuses a folder that holds something else, before anything is written to it."""
-    found = manifest.read_document(out)
-    if found is not None:
-        if "made_from" in found:
-            raise UserError(
-                f"{out} holds pairs that `stylegan-jax data pairs` made from "
-                f"{found['made_from']}: choose another folder."
-            )
-        return
-    # A process that was killed early leaves no more than these.
-    begun = {PARTS, ".lock"}
-    if out.is_dir() and {entry.name for entry in out.iterdir()} - begun:
-        raise UserError(
-            f"{out} holds other files and no set of pairs (manifest.json): choose "
-            "another folder, or an empty one."
-        )
-
-
-@contextlib.contextmanager
-def _held(out: Path) -> Iterator[None]:
-    """Makes the folder, and keeps other jobs out of it."""
-    try:
-        (out / PARTS).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"cannot make {out / PARTS}: {error.strerror}; choose another folder."
-        ) from error
-    with contextlib.ExitStack() as stack:
-        if jax.process_index() == 0:
-            try:
-                stack.enter_context(lock.hold(out))
-            except UserError as error:
-                raise UserError(
-                    f"another job makes pairs in {out}: wait for it, or choose another "
-                    "folder."
-                ) from error
-        yield
 
 
 class _Task:
