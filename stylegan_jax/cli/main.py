@@ -76,6 +76,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "stylegan_jax.cli.export:export",
         "Write a model for other programs to run.",
     ),
+    "bench": ("stylegan_jax.cli.bench:bench", "Measure speed on this machine."),
+    "plan": (
+        "stylegan_jax.cli.plan:plan",
+        "Plan a training run for chips that are not here.",
+    ),
     "doctor": (
         "stylegan_jax.cli.doctor:doctor",
         "Show what works on this machine.",

@@ -97,6 +97,18 @@ def compile_programs(run: Run, say: Say = lambda text: None) -> Programs:
         run = smaller
 
 
+def memory_plan(programs: Programs) -> str:
+    """What the programs take of a device's memory, as a sentence."""
+    run, limit = programs.run, memory_limit()
+    needs = ", ".join(
+        f"{name} {need / 2**30:.2f}" for name, need in programs.needs.items()
+    )
+    has = "" if limit is None else f" of {limit / 2**30:.1f}"
+    share = run.batch // (run.mesh.size * run.accumulate)
+    parts = f" ({run.accumulate} parts a step)" if run.accumulate > 1 else ""
+    return f"memory of a device for {share} images at a time{parts}: {needs}{has} GiB"
+
+
 def memory_limit() -> int | None:
     """Bytes that a program may use on a device; None where that is not known."""
     stats = jax.local_devices()[0].memory_stats()

@@ -105,6 +105,7 @@ def _train(
     progress.say("compiling (the first time takes a while, later runs are quicker)")
     programs = compiling.compile_programs(run, progress.say)
     run = programs.run
+    progress.say(compiling.memory_plan(programs))
     if jax.process_index() == 0:
         _write_config(config, run, workdir, progress)
     with StopSignal() as stop:

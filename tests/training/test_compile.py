@@ -53,6 +53,16 @@ class TestFit:
         tried, said, _ = fit(gib)
         assert (tried, said) == ([1], [])
 
+    def test_the_plan_is_a_sentence(self, fit, monkeypatch):
+        _, _, programs = fit(25.5)
+        monkeypatch.setattr(compiling, "memory_limit", lambda: 26 * GIB)
+        assert compiling.memory_plan(programs) == (
+            "memory of a device for 12 images at a time (2 parts a step): g_main "
+            "1.00, d_reg 13.00 of 26.0 GiB"
+        )
+        monkeypatch.setattr(compiling, "memory_limit", lambda: None)
+        assert compiling.memory_plan(programs).endswith("d_reg 13.00 GiB")
+
     def test_a_share_of_the_memory_is_left(self, fit):
         tried, _, _ = fit(25.5)  # 25 GiB and the allocator's share are more
         assert tried == [1, 2]

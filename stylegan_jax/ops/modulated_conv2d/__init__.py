@@ -6,12 +6,11 @@ from typing import Literal
 
 import jax
 
-from stylegan_jax.ops import dispatch
-from stylegan_jax.ops.modulated_conv2d import xla
+from stylegan_jax.ops.modulated_conv2d import implementations
+from stylegan_jax.ops.modulated_conv2d.implementations import explain
 from stylegan_jax.types import Filter, check_shape
 
-# In the order of preference; fused kernels go in front of "xla".
-_IMPLEMENTATIONS = {"xla": xla.modulated_conv2d}
+__all__ = ["explain", "modulated_conv2d"]
 
 
 def modulated_conv2d(
@@ -27,14 +26,15 @@ def modulated_conv2d(
     act: str = "linear",
     gain: float = 1.0,
     clamp: float | None = None,
-    implementation: Literal["xla"] | None = None,
+    implementation: Literal["xla", "pallas_tpu", "pallas_gpu"] | None = None,
 ) -> jax.Array:
     """Modulated convolution (Karras et al. 2020, Eq. 1 and 3) and its epilogue.
 
     Equivalent to convolving image n with its own kernel
     ``w'[k,l,i,o] = w[k,l,i,o] * styles[n,i]``, divided by its norm over (k,l,i) where
     ``demodulate``, followed by ``clip(act(y + noise + bias) * gain)``. Computed as
-    scale, shared convolution, scale back: no kernel per image is ever formed.
+    scale, shared convolution, scale back: no kernel per image is ever formed. Gradients
+    of any order in reverse mode.
 
     Args:
         x: [N, H, W, I], float32, bfloat16 or float16; the result has the same dtype.
@@ -48,13 +48,16 @@ def modulated_conv2d(
         act: see ``bias_act``.
         gain: factor behind the activation.
         clamp: bound of the absolute value of the result, None for none.
-        implementation: None takes the best that serves the call.
+        implementation: None takes for each platform what ``table`` says for the shape
+            (``explain`` tells). A kernel that is named here and lowered for another
+            platform is interpreted: the same numbers, slowly.
 
     Returns:
         [N, H*up, W*up, O].
 
     Raises:
-        ValueError: for shapes that do not fit together.
+        ValueError: for shapes that do not fit together, or an unknown implementation.
+        NotImplementedError: with the reason, when the named kernel cannot serve.
     """
     check_shape(x, "x", (None, None, None, None), where="modulated_conv2d")
     n, inputs = x.shape[0], x.shape[3]
@@ -62,19 +65,7 @@ def modulated_conv2d(
     check_shape(styles, "styles", (n, inputs), where="modulated_conv2d")
     if bias is not None:
         check_shape(bias, "bias", (w.shape[3],), where="modulated_conv2d")
-    return dispatch.call(
-        "modulated_conv2d",
-        _IMPLEMENTATIONS,
-        implementation,
-        x,
-        w,
-        styles,
-        demodulate=demodulate,
-        up=up,
-        resample_filter=resample_filter,
-        noise=noise,
-        bias=bias,
-        act=act,
-        gain=gain,
-        clamp=clamp,
+    options = implementations.Options(
+        demodulate, up, tuple(resample_filter), act, gain, clamp
     )
+    return implementations.call(x, w, styles, noise, bias, options, implementation)

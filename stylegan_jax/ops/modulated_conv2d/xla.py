@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from stylegan_jax.ops.bias_act import bias_act
 from stylegan_jax.ops.conv2d import conv2d
+from stylegan_jax.ops.modulated_conv2d.problem import Problem
 
 
 def modulated_conv2d(
@@ -14,15 +15,25 @@ def modulated_conv2d(
 ) -> jax.Array:
     """See ``stylegan_jax.ops.modulated_conv2d``."""
     if demodulate and x.dtype == jnp.float16:
-        w, styles = _tame(w, styles)
-    dcoefs = demodulation(w, styles) if demodulate else None
-    x = x * styles[:, None, None, :].astype(x.dtype)
-    y = conv2d(x, w.astype(x.dtype), up=up, resample_filter=resample_filter)
-    if dcoefs is not None:
-        y = y * dcoefs[:, None, None, :].astype(y.dtype)
-    if noise is not None:
-        y = y + noise.astype(y.dtype)
+        w, styles = tame(w, styles)
+    d = demodulation(w, styles) if demodulate else None
+    y = _convolve(x, w, styles, d, noise, up, resample_filter)
     return bias_act(y, bias, act=act, gain=gain, clamp=clamp)
+
+
+def layer(problem: Problem, x, w, s, d, noise, bias) -> jax.Array:
+    """The fused layer of ``stylegan_jax.ops.modulated_conv2d.fused``."""
+    y = _convolve(x, w, s, d, noise, problem.up, problem.taps)
+    epilogue = problem.epilogue
+    return bias_act(y, bias, act=epilogue.act, gain=epilogue.gain, clamp=epilogue.clamp)
+
+
+def _convolve(x, w, s, d, noise, up, resample_filter):
+    x = x * s[:, None, None, :].astype(x.dtype)
+    y = conv2d(x, w.astype(x.dtype), up=up, resample_filter=resample_filter)
+    if d is not None:
+        y = y * d[:, None, None, :].astype(y.dtype)
+    return y if noise is None else y + noise.astype(y.dtype)
 
 
 def demodulation(w: jax.Array, styles: jax.Array) -> jax.Array:
@@ -32,7 +43,7 @@ def demodulation(w: jax.Array, styles: jax.Array) -> jax.Array:
     return jax.lax.rsqrt(jnp.square(styles) @ energy + 1e-8)
 
 
-def _tame(w, styles):
+def tame(w: jax.Array, styles: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Bounds kernel and styles so that float16 sums cannot overflow.
 
     Demodulation divides both scales out again, so the function stays the same.
