@@ -12,8 +12,6 @@ import jax
 from stylegan_jax.bench import hlo
 from stylegan_jax.training.run import Run, State
 
-# As `train` leaves: the rest is for what the allocator cannot use and for sample grids.
-USABLE = 0.92
 # Beyond this many images per device nothing is looked for.
 MOST_IMAGES = 1024
 _CONFIRMATIONS = 3

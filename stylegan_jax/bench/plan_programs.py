@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jax.sharding import NamedSharding
 
 from stylegan_jax.bench import hlo
@@ -22,7 +21,7 @@ from stylegan_jax.bench.plan_memory import Memory, changed_parameters, memory_of
 from stylegan_jax.bench.targets import Chip
 from stylegan_jax.errors import printable
 from stylegan_jax.training import spmd
-from stylegan_jax.training.compile import abstract_state
+from stylegan_jax.training.compile import abstract_state, trace_phase
 from stylegan_jax.training.run import Run
 
 Say = Callable[[str], None]
@@ -160,23 +159,15 @@ def _trace(run: Run, name: str, state: Any) -> tuple[int, Any]:
     """The program's interval, and the program as traced over shapes."""
     replicated = NamedSharding(run.mesh, spmd.REPLICATED)
 
-    def placed(x: Any, sharding: NamedSharding) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding)
+    def placed(x: Any) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=replicated)
 
     with run.matmul_precision():
         if name == END:
             return 1, jax.jit(run.end_step, donate_argnums=0).trace(state)
         phase = next(phase for phase in run.phases() if phase.name == name)
-        sharded = NamedSharding(run.mesh, spmd.SHARDED)
-        shapes = {**run.batch_shapes(), "index": ((), jnp.int32)}
-        batch = {
-            name: jax.ShapeDtypeStruct((run.batch, *shape), dtype, sharding=sharded)
-            for name, (shape, dtype) in shapes.items()
-        }
-        key = placed(jax.eval_shape(lambda: jax.random.key(0)), replicated)
-        constants = jax.tree.map(lambda x: placed(x, replicated), run.constants())
-        stepper = spmd.data_parallel(phase.step, run.mesh, constants=len(constants))
-        return phase.interval, stepper.trace(state, batch, key, *constants)
+        constants = jax.tree.map(placed, run.constants())
+        return phase.interval, trace_phase(run, phase, state, constants)
 
 
 def _arithmetic(counts: Counts, flops: float, by: str, chip: Chip) -> dict[str, Any]:

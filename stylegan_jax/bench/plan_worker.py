@@ -22,6 +22,7 @@ from stylegan_jax.bench.plan_programs import END, Program, compile_program, phas
 from stylegan_jax.bench.plan_run import images_at_a_time, plan_run, with_images
 from stylegan_jax.bench.targets import Target, devices_of, find_target
 from stylegan_jax.errors import UsageError, UserError
+from stylegan_jax.training.compile import USABLE
 from stylegan_jax.training.experiment import load_config, to_plain
 from stylegan_jax.training.run import Run
 
@@ -94,7 +95,7 @@ def _compile(
         return found
 
     programs = compiled(run)
-    limit = chip.usable * plan_memory.USABLE
+    limit = chip.usable * USABLE
     largest = _search(run, programs, target, say) if request.search else None
     adapts = run.config.train.batch_per_device in (None, "auto")
     misfit = any((p.need or 0) > limit or p.too_large for p in programs)
@@ -138,7 +139,7 @@ def _search(
         attempt,
         (images_at_a_time(run), worst.need or 0),
         run.unit,
-        target.chip.usable * plan_memory.USABLE,
+        target.chip.usable * USABLE,
         worst.name,
     )
 
@@ -160,7 +161,7 @@ def _document(
             "chip": chip.name,
             "devices": devices,
             "usable_bytes": chip.usable,
-            "limit_bytes": int(chip.usable * plan_memory.USABLE),
+            "limit_bytes": int(chip.usable * USABLE),
             "bandwidth": chip.bandwidth,
             "peak_flops": {
                 f"{kind.dtype} {kind.precision}": rate
@@ -183,8 +184,7 @@ def _document(
         "scaling": [dataclasses.asdict(row) for row in rows if row is not None],
         "compiles": all(p.error is None for p in programs),
         "fits": all(
-            p.need is not None and p.need <= chip.usable * plan_memory.USABLE
-            for p in programs
+            p.need is not None and p.need <= chip.usable * USABLE for p in programs
         ),
         "versions": _versions(),
     }

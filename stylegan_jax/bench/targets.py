@@ -1,7 +1,7 @@
 """Chips that programs can be compiled for without having one, and what they can do.
 
 All figures are the makers' and per device, as jax counts devices (a TPU chip is one).
-Only chips that a whole training step was compiled for are listed.
+Only chips that a program of a whole training step was compiled for are listed.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -27,14 +28,15 @@ def map_latents(
     psi: jax.Array,
 ) -> jax.Array:
     """Maps z [N, z_dim] and labels to truncated w_plus [N, num_ws, w_dim]."""
-    w_plus: Any = module.apply(
-        variables,
-        z,
-        c,
-        truncation_psi=psi,
-        truncation_cutoff=cutoff,
-        method="mapping",
-    )
+    with _exact_products():
+        w_plus: Any = module.apply(
+            variables,
+            z,
+            c,
+            truncation_psi=psi,
+            truncation_cutoff=cutoff,
+            method="mapping",
+        )
     return w_plus
 
 
@@ -46,14 +48,27 @@ def synthesise(
     keys: jax.Array | None,
 ) -> jax.Array:
     """Draws [N, H, W, C] float32 from w_plus, random noise from one key each."""
-    x: Any = module.apply(
-        variables,
-        w_plus,
-        noise_mode=noise_mode,
-        noise_keys=keys,
-        method="synthesis",
-    )
+    with _exact_products():
+        x: Any = module.apply(
+            variables,
+            w_plus,
+            noise_mode=noise_mode,
+            noise_keys=keys,
+            method="synthesis",
+        )
     return x
+
+
+def _exact_products() -> contextlib.AbstractContextManager:
+    """Products of float32 in float32, where jax was not told otherwise.
+
+    Accelerators would round the operands to 16 bits, and one seed would give another
+    picture on each kind of device.
+    """
+    asked = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
+    if asked is not None:
+        return contextlib.nullcontext()
+    return jax.default_matmul_precision("highest")
 
 
 def stream_keys(seeds: jax.Array, stream: int) -> jax.Array:

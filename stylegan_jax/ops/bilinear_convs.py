@@ -153,14 +153,17 @@ def _same_cpu(x, w):
     # at 64x64 with 512 channels, 1.6 at 16x16, 2.1 and 1.2 with 256 and 128 channels at
     # 64x64; slower with fewer channels (0.7 with 64 at 256x256) or fewer tiles (0.8 at
     # 8x8), where the transforms cost more than the products.
-    channels = min(w.shape[2:])
-    if _takes_winograd(x) and channels >= 128:
+    inputs, outputs = w.shape[2:]
+    if _takes_winograd(x, outputs) and min(inputs, outputs) >= 128:
         return winograd.correlate(x, w)
     return _same_conv(x, w)
 
 
-def _takes_winograd(x):
-    return x.dtype == jnp.float32 and winograd.tiles(x.shape) >= 96
+def _takes_winograd(x, outputs):
+    # It takes a second to compile, and an encoder has fifty small convolutions: below
+    # 4 GFLOP it saves some 10 ms a call.
+    flops = 18 * x.size * outputs
+    return x.dtype == jnp.float32 and winograd.tiles(x.shape) >= 96 and flops >= 4e9
 
 
 def _views(x, stride, height, width):
@@ -199,7 +202,7 @@ def _same_wgrad_cpu(x, g):
     # 128 at 64x64; with 64 channels 0.7 there and 2.3 at 256x256.
     thin = min(channels, g.shape[3])
     large = thin >= 64 and winograd.tiles(x.shape) >= 8192
-    if _takes_winograd(x) and (thin >= 128 or large):
+    if _takes_winograd(x, g.shape[3]) and (thin >= 128 or large):
         return winograd.weight_gradient(x, g)
     # Measured on 2 AVX-512 cores: the convolution is 1.3 to 4 times faster except for
     # tiny images (2.5 times slower at 4x4) and for large ones with many channels.

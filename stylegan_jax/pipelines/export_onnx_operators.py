@@ -307,6 +307,7 @@ OPERATORS: Mapping[str, Operator] = {
     "concatenate": _concatenate,
     "convert_element_type": _cast,
     "copy": _same,
+    "name": _same,
     "dot_general": _dot,
     "integer_pow": _integer_pow,
     "ne": _not_equal,

@@ -13,13 +13,13 @@ from jax.sharding import NamedSharding
 
 from stylegan_jax.errors import UserError
 from stylegan_jax.training import spmd
-from stylegan_jax.training.run import Run, State
+from stylegan_jax.training.run import Phase, Run, State
 
 Say = Callable[[str], None]
 
 # Share of a device's memory that a program may claim: the rest is for what the
 # allocator cannot use and for the sample grids.
-_USABLE = 0.92
+USABLE = 0.92
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +80,7 @@ def compile_programs(run: Run, say: Say = lambda text: None) -> Programs:
         programs = _compile_all(run, say)
         worst = max(programs.needs, key=lambda name: programs.needs[name])
         need = programs.needs[worst]
-        if limit is None or need <= limit * _USABLE:
+        if limit is None or need <= limit * USABLE:
             return programs
         share = run.batch // (run.mesh.size * run.accumulate)
         text = (
@@ -126,18 +126,14 @@ def _next_accumulation(run: Run) -> Run | None:
 
 def _compile_all(run: Run, say: Say) -> Programs:
     state = abstract_state(run)
-    batch = _abstract_batch(run)
     replicated = NamedSharding(run.mesh, spmd.REPLICATED)
-    shape = jax.eval_shape(lambda: jax.random.key(0))
-    key = jax.ShapeDtypeStruct(shape.shape, shape.dtype, sharding=replicated)
     constants = jax.device_put(run.constants(), replicated)
     phases = run.phases()
     compiled, needs, flops = [], {}, {}
     with run.matmul_precision():
         for i, phase in enumerate(phases):
             started = time.monotonic()
-            stepper = spmd.data_parallel(phase.step, run.mesh, constants=len(constants))
-            program = stepper.lower(state, batch, key, *constants).compile()
+            program = trace_phase(run, phase, state, constants).lower().compile()
             took = time.monotonic() - started
             say(f"compiled {phase.name} ({i + 1} of {len(phases)}) in {took:.1f} s")
             compiled.append((phase.name, phase.interval, program))
@@ -146,6 +142,24 @@ def _compile_all(run: Run, say: Say) -> Programs:
             flops[phase.name] = _flops(program) * run.accumulate
         end = jax.jit(run.end_step, donate_argnums=0).lower(state).compile()
     return Programs(run, compiled, end, constants, needs, flops)
+
+
+def trace_phase(
+    run: Run, phase: Phase, state: State, constants: tuple[Any, ...]
+) -> jax.stages.Traced:
+    """The program of a phase, traced but neither lowered nor compiled.
+
+    Args:
+        run: what it is a phase of; trace within its ``matmul_precision``.
+        phase: one of its phases.
+        state: shapes, see `abstract_state`.
+        constants: `Run.constants`, or their shapes, on all devices.
+    """
+    replicated = NamedSharding(run.mesh, spmd.REPLICATED)
+    shape = jax.eval_shape(lambda: jax.random.key(0))
+    key = jax.ShapeDtypeStruct(shape.shape, shape.dtype, sharding=replicated)
+    stepper = spmd.data_parallel(phase.step, run.mesh, constants=len(constants))
+    return stepper.trace(state, _abstract_batch(run), key, *constants)
 
 
 def _abstract_batch(run: Run) -> dict[str, jax.ShapeDtypeStruct]:
@@ -158,7 +172,7 @@ def _abstract_batch(run: Run) -> dict[str, jax.ShapeDtypeStruct]:
 
 
 def _memory(program: Any) -> int:
-    """Arguments, results and scratch of a program, donated buffers counted once."""
+    """Arguments, results, scratch and code; donated buffers count once."""
     analysis = program.memory_analysis()
     if analysis is None:
         return 0
@@ -167,6 +181,7 @@ def _memory(program: Any) -> int:
         + analysis.output_size_in_bytes
         - analysis.alias_size_in_bytes
         + analysis.temp_size_in_bytes
+        + analysis.generated_code_size_in_bytes
     )
 
 

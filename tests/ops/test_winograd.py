@@ -84,10 +84,11 @@ def convolutions(function, *args):
 @pytest.mark.parametrize(
     ("shape", "dtype", "taken"),
     [
-        ((8, 16, 16, 128, 128), "float32", True),
-        ((8, 16, 16, 128, 127), "float32", False),  # few channels
-        ((8, 8, 8, 128, 128), "float32", False),  # few tiles
-        ((8, 16, 16, 128, 128), "bfloat16", False),  # too coarse
+        ((8, 32, 32, 128, 256), "float32", True),
+        ((8, 64, 64, 512, 127), "float32", False),  # few channels
+        ((8, 8, 8, 512, 1024), "float32", False),  # few tiles
+        ((8, 16, 16, 128, 128), "float32", False),  # little to do
+        ((8, 32, 32, 128, 256), "bfloat16", False),  # too coarse
     ],
 )
 def test_is_taken_where_it_pays(shape, dtype, taken):

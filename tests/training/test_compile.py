@@ -119,7 +119,7 @@ def test_real_programs_need_less_in_parts(make, monkeypatch):
     assert [(name, every) for name, every, _ in whole.phases] == [("d_main", 1)]
     assert whole.flops["d_main"] > 0
     # A limit that the whole batch just misses.
-    limit = int(whole.needs["d_main"] / compiling._USABLE) - 2**10
+    limit = int(whole.needs["d_main"] / compiling.USABLE) - 2**10
     monkeypatch.setattr(compiling, "memory_limit", lambda: limit)
     parts = compile_programs(run)
     assert parts.run.hyper.accumulate == 2

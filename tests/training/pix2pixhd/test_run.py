@@ -170,6 +170,7 @@ def test_goes_on_with_the_same_losses_alone(whole, tiny):
             run(tiny(word), whole[1])
 
 
+@pytest.mark.slow  # two programs of its own
 def test_a_local_stage_from_a_global_one(whole, tiny, tmp_path):
     workdir = whole[1]
     config = tiny(

@@ -56,7 +56,9 @@ def test_less_is_kept(phase):
     assert kept(True) < 0.8 * kept(False)
 
 
-@pytest.mark.parametrize("phase", ["g_reg", "d_reg"])
+@pytest.mark.parametrize(
+    "phase", [pytest.param("g_reg", marks=pytest.mark.slow), "d_reg"]
+)
 def test_gradients_are_the_same(phase):
     found = []
     for recompute in (False, True):
