@@ -30,7 +30,7 @@ help: ## list the targets
 demo: $(STAMP) ## toy faces, two small training runs, their blend, pairs, a pSp: demo/report.html
 	$(BIN)/stylegan-jax demo --workdir demo
 
-test: $(STAMP) ## the quick tests, under 15 minutes on two cores
+test: $(STAMP) ## the quick tests, a quarter of an hour on two cores
 	$(PYTEST) -m "$(QUICK)" $(PYTEST_ARGS)
 
 test-slow: $(STAMP) ## the long ones: training runs, killed and resumed, several processes
