@@ -70,11 +70,6 @@ def with_images(run: Run, images: int) -> Run:
     )
 
 
-def images_at_a_time(run: Run) -> int:
-    """Images that a device computes with at once."""
-    return run.batch // (run.mesh.size * run.accumulate)
-
-
 def _blank_pictures(config: ConfigDict, devices: int, folder: Path) -> Path:
     """A folder of black pictures, enough for a batch."""
     data = config.data

@@ -19,7 +19,7 @@ from typing import Any
 from stylegan_jax.bench import plan_figures, plan_memory
 from stylegan_jax.bench.plan import Request
 from stylegan_jax.bench.plan_programs import END, Program, compile_program, phase_names
-from stylegan_jax.bench.plan_run import images_at_a_time, plan_run, with_images
+from stylegan_jax.bench.plan_run import plan_run, with_images
 from stylegan_jax.bench.targets import Target, devices_of, find_target
 from stylegan_jax.errors import UsageError, UserError
 from stylegan_jax.training.compile import USABLE
@@ -60,7 +60,7 @@ def make_plan(
         )
         names = _chosen(run, request.phases)
         say(
-            f"{len(names)} programs for {target.name}, {images_at_a_time(run)} images "
+            f"{len(names)} programs for {target.name}, {run.images_at_a_time} images "
             "at a time: a minute or several for each"
         )
         run, programs, largest = _compile(run, names, target, request, say)
@@ -105,7 +105,7 @@ def _compile(
             run = run.with_accumulation(parts)
             say(
                 f"the batch does not fit: compiling again with {parts} parts of "
-                f"{images_at_a_time(run)} images"
+                f"{run.images_at_a_time} images"
             )
             programs = compiled(run)
     return run, programs, largest
@@ -137,7 +137,7 @@ def _search(
 
     return plan_memory.largest_batch(
         attempt,
-        (images_at_a_time(run), worst.need or 0),
+        (run.images_at_a_time, worst.need or 0),
         run.unit,
         target.chip.usable * USABLE,
         worst.name,
@@ -176,7 +176,7 @@ def _document(
         "precision": run.config.train.precision,
         "batch": run.batch,
         "parts": run.accumulate,
-        "images_at_a_time": images_at_a_time(run),
+        "images_at_a_time": run.images_at_a_time,
         "programs": [plan_figures.as_document(p, devices) for p in programs],
         "mean_step_seconds": step,
         "images_per_second": run.batch / step if step else None,

@@ -10,6 +10,7 @@ import jax
 
 from stylegan_jax.bench.counts import count
 from stylegan_jax.bench.machine import lowering_platform
+from stylegan_jax.training.compile import program_memory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,19 +64,6 @@ def or_counted(cost: Cost, trace: Callable[[], Any]) -> Cost:
         return cost
     found = count(trace().jaxpr, lowering_platform())
     return dataclasses.replace(cost, flops=found.flops, flops_source="counted")
-
-
-def program_memory(compiled: Any) -> int:
-    """Bytes of a compiled program's arguments, results and scratch on a device."""
-    found = compiled.memory_analysis()
-    if found is None:
-        return 0
-    return int(
-        found.argument_size_in_bytes
-        + found.output_size_in_bytes
-        - found.alias_size_in_bytes
-        + found.temp_size_in_bytes
-    )
 
 
 def peak_memory(programs: list[Cost]) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from stylegan_jax.cli.bench_options import (
     DTYPE,
     DTYPES,
     NO_CACHE,
-    OVERRIDES,
     REPEATS,
     RESOLUTION,
     SECONDS,
@@ -21,6 +20,7 @@ from stylegan_jax.cli.bench_options import (
     use_cache,
 )
 from stylegan_jax.cli.bench_peers import data, peers
+from stylegan_jax.cli.options import OVERRIDES
 
 
 @click.group()

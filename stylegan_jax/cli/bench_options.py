@@ -12,7 +12,6 @@ import click
 from stylegan_jax.cli.options import JSON
 
 DTYPES = ("float32", "tf32", "bfloat16", "float16")
-OVERRIDES = {"ignore_unknown_options": True, "allow_extra_args": True}
 
 _OUT = click.option(
     "--out", type=click.Path(dir_okay=False), help="Write the report as JSON here too."

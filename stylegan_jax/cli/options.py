@@ -9,6 +9,17 @@ THREADS = click.option(
     "--workers", type=click.IntRange(1, 256), help="Threads; one per core if not given."
 )
 
+# Configurations.
+# Lets --config.SECTION.KEY=VALUE through, which are read with the configuration.
+OVERRIDES = {"ignore_unknown_options": True, "allow_extra_args": True}
+CONFIG = click.option(
+    "--config",
+    "name",
+    required=True,
+    metavar="NAME_OR_FILE[:ARG]",
+    help="A configuration of the package or a Python file; :smoke shrinks it.",
+)
+
 # Pictures in.
 RESIZE = click.option(
     "--resize",

@@ -6,7 +6,7 @@ import json
 
 import click
 
-from stylegan_jax.cli.options import JSON
+from stylegan_jax.cli.options import CONFIG, JSON, OVERRIDES
 
 _EPILOG = """\b
 Example: stylegan-jax plan --config stylegan2_auto --target v5e-8 \\
@@ -16,15 +16,9 @@ Example: stylegan-jax plan --config stylegan2_auto --target v5e-8 \\
 
 @click.command(
     epilog=_EPILOG,
-    context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+    context_settings=OVERRIDES,
 )
-@click.option(
-    "--config",
-    "name",
-    required=True,
-    metavar="NAME_OR_FILE[:ARG]",
-    help="A configuration of the package or a Python file; :smoke shrinks it.",
-)
+@CONFIG
 @click.option(
     "--target",
     required=True,

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from stylegan_jax.cli.options import CONFIG, OVERRIDES
+
 _EPILOG = """\b
 Example: stylegan-jax train --config stylegan2_auto --workdir runs/a \\
            --config.data.path=photos/ --config.data.resolution=256
@@ -16,15 +18,9 @@ To try it: stylegan-jax train --config stylegan2_auto:smoke --workdir runs/smoke
 
 @click.command(
     epilog=_EPILOG,
-    context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+    context_settings=OVERRIDES,
 )
-@click.option(
-    "--config",
-    "name",
-    required=True,
-    metavar="NAME_OR_FILE[:ARG]",
-    help="A configuration of the package or a Python file; :smoke shrinks it.",
-)
+@CONFIG
 @click.option(
     "--workdir",
     required=True,
@@ -102,7 +98,7 @@ def _dry_run(config, workdir: Path, as_json: bool) -> int:
         "batch": run.batch,
         "devices": run.mesh.size,
         "parts": run.accumulate,
-        "images_at_a_time": run.batch // (run.mesh.size * run.accumulate),
+        "images_at_a_time": run.images_at_a_time,
         "bytes_per_device": dict(programs.needs),
         "flops_per_device": dict(programs.flops),
         "intervals": {name: interval for name, interval, _ in programs.phases},

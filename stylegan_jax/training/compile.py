@@ -82,7 +82,7 @@ def compile_programs(run: Run, say: Say = lambda text: None) -> Programs:
         need = programs.needs[worst]
         if limit is None or need <= limit * USABLE:
             return programs
-        share = run.batch // (run.mesh.size * run.accumulate)
+        share = run.images_at_a_time
         text = (
             f"{worst} needs {need / 2**30:.1f} GiB per device for {share} images at a "
             f"time, and the device has {limit / 2**30:.1f} GiB"
@@ -104,9 +104,11 @@ def memory_plan(programs: Programs) -> str:
         f"{name} {need / 2**30:.2f}" for name, need in programs.needs.items()
     )
     has = "" if limit is None else f" of {limit / 2**30:.1f}"
-    share = run.batch // (run.mesh.size * run.accumulate)
     parts = f" ({run.accumulate} parts a step)" if run.accumulate > 1 else ""
-    return f"memory of a device for {share} images at a time{parts}: {needs}{has} GiB"
+    return (
+        f"memory of a device for {run.images_at_a_time} images at a time{parts}: "
+        f"{needs}{has} GiB"
+    )
 
 
 def memory_limit() -> int | None:
@@ -137,7 +139,7 @@ def _compile_all(run: Run, say: Say) -> Programs:
             took = time.monotonic() - started
             say(f"compiled {phase.name} ({i + 1} of {len(phases)}) in {took:.1f} s")
             compiled.append((phase.name, phase.interval, program))
-            needs[phase.name] = _memory(program)
+            needs[phase.name] = program_memory(program)
             # XLA counts the body of the loop over parts once.
             flops[phase.name] = _flops(program) * run.accumulate
         end = jax.jit(run.end_step, donate_argnums=0).lower(state).compile()
@@ -171,8 +173,12 @@ def _abstract_batch(run: Run) -> dict[str, jax.ShapeDtypeStruct]:
     }
 
 
-def _memory(program: Any) -> int:
-    """Arguments, results, scratch and code; donated buffers count once."""
+def program_memory(program: Any) -> int:
+    """Bytes on a device of a compiled program.
+
+    Arguments, results, scratch and code; donated buffers count once. 0 where the
+    compiler does not tell.
+    """
     analysis = program.memory_analysis()
     if analysis is None:
         return 0

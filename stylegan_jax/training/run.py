@@ -130,6 +130,11 @@ class Run(abc.ABC):
         """
         return bool(self.held_out) and self.config.eval.every_kimg > 0
 
+    @property
+    def images_at_a_time(self) -> int:
+        """Images that a device computes with at once."""
+        return self.batch // (self.mesh.size * self.accumulate)
+
     def with_accumulation(self, accumulate: int) -> Self:
         """The same run with a device's share processed in so many parts."""
         rows = spmd.batch_rows(self.batch, self.mesh.size * accumulate, self.unit)

@@ -27,7 +27,7 @@ def test_no_pictures_are_needed(tmp_path):
     run = build(tmp_path)
     assert run.image_shape == (16, 16, 3)
     # As the configuration derives it for 8 devices: at most 64.
-    assert (run.batch, run.accumulate, plan_run.images_at_a_time(run)) == (64, 1, 8)
+    assert (run.batch, run.accumulate, run.images_at_a_time) == (64, 1, 8)
 
 
 def test_sizes_that_are_not_square_and_grey(tmp_path):
@@ -37,7 +37,7 @@ def test_sizes_that_are_not_square_and_grey(tmp_path):
 
 def test_the_images_per_device_set_the_batch(tmp_path):
     run = build(tmp_path, images=12)
-    assert (run.batch, plan_run.images_at_a_time(run)) == (96, 12)
+    assert (run.batch, run.images_at_a_time) == (96, 12)
 
 
 def test_held_out_pictures_leave_enough(tmp_path):
@@ -74,7 +74,7 @@ def test_other_trainers_say_what_they_miss(tmp_path):
 
 def test_another_number_of_images_is_laid_out_in_whole_groups(tmp_path):
     run = build(tmp_path, "--config.train.batch_per_device=4")
-    assert (run.accumulate, plan_run.images_at_a_time(run)) == (2, 4)
+    assert (run.accumulate, run.images_at_a_time) == (2, 4)
     other = plan_run.with_images(run, 12)
     assert (other.batch, other.accumulate, other.hyper.batch) == (96, 1, 96)
     assert sorted(other.rows) == list(range(96))

@@ -120,9 +120,8 @@ class Compiler:
         self.calls = []
 
     def __call__(self, run, name, chip, say):
-        from stylegan_jax.bench.plan_run import images_at_a_time
 
-        images = images_at_a_time(run)
+        images = run.images_at_a_time
         self.calls.append((name, images))
         need = int(self.base + self.each * images * (2 if name == "d_reg" else 1))
         too_large = need > chip.usable
