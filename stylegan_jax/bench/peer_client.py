@@ -138,7 +138,10 @@ def _interpreter(python: str) -> str:
 
 
 def _environment(threads: int) -> dict[str, str]:
-    """The environment without what would make the other Python another one."""
+    """The environment without what would make the other Python another one.
+
+    Where this process has huge pages, the other one has inherited them.
+    """
     dropped = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
     kept = {name: value for name, value in os.environ.items() if name not in dropped}
     if threads:

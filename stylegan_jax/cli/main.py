@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import click
 
 from stylegan_jax import __version__
+from stylegan_jax.cli.host_memory import start_again_with_huge_pages
 from stylegan_jax.errors import UserError
 
 # Subcommand: where its click command lies, and the line that `--help` shows. The line
@@ -134,6 +135,8 @@ def main(args: Sequence[str] | None = None) -> None:
     Raises:
         SystemExit: always, unless the program has a bug, which keeps its traceback.
     """
+    if args is None:
+        start_again_with_huge_pages()
     sys.exit(_run(args))
 
 
