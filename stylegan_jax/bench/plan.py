@@ -35,6 +35,8 @@ class Request:
         images_per_device: sets the batch; None for the configuration's own.
         phases: names of programs; none for all.
         search: whether to look for the largest batch.
+        effort: how hard the compiler tries, from -1 to 0, which is how `train` has it;
+            None leaves it to the target.
     """
 
     config: str
@@ -43,6 +45,7 @@ class Request:
     images_per_device: int | None = None
     phases: tuple[str, ...] = ()
     search: bool = True
+    effort: float | None = None
 
     def to_json(self) -> str:
         """As text, for another process."""

@@ -66,6 +66,11 @@ def _programs(plan: dict[str, Any]) -> list[str]:
     by = sorted({p["flops_by"] for p in plan["programs"]})
     counted = "counted in the traced program" if by == ["counted"] else "XLA's"
     lines.append(f"FLOP: {counted}; bytes: counted in the compiled program.")
+    if plan["effort"]:
+        lines.append(
+            f"Compiled with effort {plan['effort']:g}, to wait less: what train's own "
+            "compiler makes (--effort 0) may need other memory and bytes."
+        )
     kernels = sum(program["kernels"] for program in plan["programs"])
     if kernels:
         lines.append(f"{kernels} Pallas kernels, by their own estimates.")

@@ -6,15 +6,18 @@ the process where the machine's memory does not suffice for a compiler.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+import jax
 
 from stylegan_jax.bench import plan_figures, plan_memory
 from stylegan_jax.bench.plan import Request
@@ -49,6 +52,7 @@ def make_plan(
     """
     started = time.monotonic()
     target = find_target(request.target)
+    effort = target.chip.effort if request.effort is None else request.effort
     config = load_config(request.config, request.overrides)
     devices = devices_of(target) if devices is None else devices
     with tempfile.TemporaryDirectory(prefix="stylegan-jax-plan-") as folder:
@@ -63,11 +67,23 @@ def make_plan(
             f"{len(names)} programs for {target.name}, {run.images_at_a_time} images "
             "at a time: a minute or several for each"
         )
-        run, programs, largest = _compile(run, names, target, request, say)
-    plan = _document(request, target, run, programs)
+        with _effort(effort):
+            run, programs, largest = _compile(run, names, target, request, say)
+    plan = _document(request, target, run, programs) | {"effort": effort}
     plan["largest"] = None if largest is None else dataclasses.asdict(largest)
     plan["plan_seconds"] = time.monotonic() - started
     return plan
+
+
+@contextlib.contextmanager
+def _effort(effort: float) -> Iterator[None]:
+    """How hard XLA tries to make programs quick."""
+    before = jax.config.jax_exec_time_optimization_effort
+    jax.config.update("jax_exec_time_optimization_effort", effort)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_exec_time_optimization_effort", before)
 
 
 def _chosen(run: Run, wanted: Sequence[str]) -> list[str]:

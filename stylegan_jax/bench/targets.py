@@ -44,6 +44,7 @@ class Chip:
         linked: devices that the fast links join.
         network: bytes/s that a device sends beyond them.
         source: where the figures are from.
+        effort: of a plan's compiler, where none is asked for.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Chip:
     linked: int
     network: float
     source: str
+    effort: float = 0.0
 
     def peak(self, product: Product) -> float:
         """Peak FLOP/s for a kind of products; float16 is as quick as bfloat16.
@@ -107,6 +109,10 @@ def _gpu_flops(bfloat16: float, tf32: float, float32: float) -> dict[Product, fl
     }
 
 
+# At 1024 px the compiler of TPUs takes 537 s for the generator's step as `train` has it
+# on 2 cores, and 123 s with the least effort.
+_TPU_EFFORT = -1.0
+
 # Bidirectional bandwidth of all links of a chip, divided by 2 for one direction and by
 # the axes of the torus: a ring along one axis sends over two links of the chip.
 V4 = Chip(
@@ -120,6 +126,7 @@ V4 = Chip(
     network=6.25e9,
     source="cloud.google.com/tpu/docs/v4; links: Jouppi et al. 2023 (6 x 50 GB/s); "
     "network: 50 Gbit/s assumed, as of v5p",
+    effort=_TPU_EFFORT,
 )
 V5E = Chip(
     name="TPU v5e",
@@ -132,6 +139,7 @@ V5E = Chip(
     network=3.125e9,
     source="cloud.google.com/tpu/docs/v5e (400 GB/s of links both ways, 2-D torus, "
     "6.4 Tbit/s of network for 256 chips)",
+    effort=_TPU_EFFORT,
 )
 V5P = Chip(
     name="TPU v5p",
@@ -144,6 +152,7 @@ V5P = Chip(
     network=6.25e9,
     source="cloud.google.com/tpu/docs/v5p (1200 GB/s of links both ways, 3-D torus, "
     "50 Gbit/s of network per chip)",
+    effort=_TPU_EFFORT,
 )
 V6E = Chip(
     name="TPU v6e",
@@ -156,6 +165,7 @@ V6E = Chip(
     network=12.5e9,
     source="cloud.google.com/tpu/docs/v6e (800 GB/s of links both ways, 2-D torus, "
     "25.6 Tbit/s of network for 256 chips)",
+    effort=_TPU_EFFORT,
 )
 _H100_MEMORY = 84978434048
 H100 = Chip(

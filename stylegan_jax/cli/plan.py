@@ -40,6 +40,12 @@ Example: stylegan-jax plan --config stylegan2_auto --target v5e-8 \\
     show_default=True,
     help="Look for the largest batch that fits: two to four compiles more.",
 )
+@click.option(
+    "--effort",
+    type=click.FloatRange(-1, 0),
+    help="How hard the compiler tries: 0 as train has it, -1 for the shortest wait, a "
+    "quarter or less.  [default: -1 for TPUs, else 0]",
+)
 @JSON
 @click.pass_context
 def plan(
@@ -49,6 +55,7 @@ def plan(
     batch_per_device: int | None,
     phases: str | None,
     search: bool,
+    effort: float | None,
     as_json: bool,
 ) -> int:
     """Plan a training run for chips that are not here.
@@ -69,6 +76,7 @@ def plan(
         images_per_device=batch_per_device,
         phases=tuple(p.strip() for p in (phases or "").split(",") if p.strip()),
         search=search,
+        effort=effort,
     )
     found = library.plan(request, lambda text: click.echo(text, err=True))
     click.echo(json.dumps(found) if as_json else describe(found))

@@ -166,6 +166,26 @@ def test_a_batch_that_fits_is_compiled_once_and_the_largest_found(monkeypatch):
     ]
 
 
+@pytest.mark.parametrize(("asked", "taken"), [(None, -1.0), (0.0, 0.0), (-0.5, -0.5)])
+def test_the_compilers_effort_is_the_targets_or_what_is_asked(
+    monkeypatch, asked, taken
+):
+    found = []
+
+    class Noting(Compiler):
+        def __call__(self, *arguments):
+            found.append(jax.config.jax_exec_time_optimization_effort)
+            return super().__call__(*arguments)
+
+    before = jax.config.jax_exec_time_optimization_effort
+    monkeypatch.setattr(plan_worker, "compile_program", Noting(base=GIB, each=GIB / 4))
+    plan, _ = make(images_per_device=8, effort=asked)
+    assert plan["effort"] == taken and set(found) == {taken}
+    assert jax.config.jax_exec_time_optimization_effort == before
+    told = f"with effort {taken:g}, to wait less" in plan_table.describe(plan)
+    assert told == (taken != 0)
+
+
 def test_a_batch_that_does_not_fit_is_computed_in_parts(monkeypatch):
     compiler = Compiler(base=GIB, each=GIB / 4)
     monkeypatch.setattr(plan_worker, "compile_program", compiler)
