@@ -25,12 +25,15 @@ class Cost:
             not tell. What a fusion keeps in registers does not count, what a cache
             holds does.
         memory: bytes of arguments, results and scratch, donated buffers once.
+        plain: operations if every convolution were computed tap by tap, as the rate of
+            the machine's best convolution is counted; None where nobody counted.
     """
 
     flops: float | None
     flops_source: str
     bytes: float | None
     memory: int
+    plain: float | None = None
 
     def times(self, number: int) -> Cost:
         """The cost of a loop, of whose body XLA counts one round."""
@@ -64,6 +67,17 @@ def or_counted(cost: Cost, trace: Callable[[], Any]) -> Cost:
         return cost
     found = count(trace().jaxpr, lowering_platform())
     return dataclasses.replace(cost, flops=found.flops, flops_source="counted")
+
+
+def with_plain(cost: Cost, traced: Any) -> Cost:
+    """The cost, with the operations of a program without Winograd's convolutions.
+
+    Args:
+        cost: as XLA tells it.
+        traced: the program, ``jax.stages.Traced``.
+    """
+    # No platform's own forms: those of every other one.
+    return dataclasses.replace(cost, plain=count(traced.jaxpr, "any").flops)
 
 
 def peak_memory(programs: list[Cost]) -> dict[str, Any]:

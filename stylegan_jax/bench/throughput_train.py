@@ -14,7 +14,13 @@ from ml_collections import ConfigDict
 
 from stylegan_jax.bench import report as reports
 from stylegan_jax.bench.machine import Peaks, measure_peaks
-from stylegan_jax.bench.program_cost import Cost, cost_of, or_counted, peak_memory
+from stylegan_jax.bench.program_cost import (
+    Cost,
+    cost_of,
+    or_counted,
+    peak_memory,
+    with_plain,
+)
 from stylegan_jax.bench.report import Report, Say
 from stylegan_jax.bench.roofline import roofline
 from stylegan_jax.bench.timing import DEFAULT, Budget, Compilation, Timing, measure
@@ -122,9 +128,8 @@ class Steps:
         state = compiling.abstract_state(self.run)
         # XLA counts the body of the loop over parts once.
         cost = cost_of(self._phases[phase.name]).times(self.run.accumulate)
-        return or_counted(
-            cost, lambda: step.trace(state, self._batch, self._key, *constants)
-        )
+        traced = step.trace(state, self._batch, self._key, *constants)
+        return with_plain(or_counted(cost, lambda: traced), traced)
 
     def step(self, name: str) -> Any:
         """Runs one program; returns the state, which the next call consumes."""
@@ -240,7 +245,8 @@ def iteration_figures(
     """Figures of the mean step on the lazy schedule.
 
     ``floor_seconds`` is what its arithmetic would take at the rate of the machine's
-    best convolution, and ``times_floor`` how many times as long it takes.
+    best convolution, both counted tap by tap however they are computed, and
+    ``times_floor`` how many times as long it takes.
 
     Args:
         medians: seconds of each phase.
@@ -256,12 +262,15 @@ def iteration_figures(
     moved = {name: cost.bytes or 0.0 for name, cost in costs.items()}
     flops = mean_iteration(known, intervals) or None
     traffic = mean_iteration(moved, intervals) or None
-    floor = reports.ratio(flops, peaks.convolution[precision])
+    plain = {name: costs[name].plain or known[name] for name in costs}
+    plain_flops = mean_iteration(plain, intervals) or None
+    floor = reports.ratio(plain_flops, peaks.convolution[precision])
     return {
         "iteration_seconds": seconds,
         "images_per_second": batch / seconds,
         "seconds_per_kimg": 1000 * seconds / batch,
         **roofline(seconds, flops, traffic, peaks, precision),
+        "plain_flops": plain_flops,
         "floor_seconds": floor,
         "times_floor": reports.ratio(seconds, floor),
     }
@@ -309,7 +318,8 @@ def describe_iteration(figures: Mapping[str, Any]) -> list[str]:
         f"arithmetic      {text(figures['flops'], 1e9)} GFLOP, "
         f"{text(figures['flops_per_second'], 1e9)} GFLOP/s, "
         f"{reports.share_text(figures['share_of_matmul'])} of matmul",
-        f"floor           {reports.seconds_text(figures['floor_seconds'])} at the best "
+        f"floor           {reports.seconds_text(figures['floor_seconds'])} for "
+        f"{text(figures['plain_flops'], 1e9)} plain GFLOP at the best "
         f"convolution's rate: {text(figures['times_floor'])} times that",
     ]
 

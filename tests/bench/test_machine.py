@@ -12,10 +12,11 @@ from stylegan_jax.bench.machine import (
     describe_machine,
     measure_peaks,
 )
-from stylegan_jax.bench.program_cost import cost_of, or_counted, peak_memory
+from stylegan_jax.bench.program_cost import cost_of, or_counted, peak_memory, with_plain
 from stylegan_jax.bench.roofline import roofline
 from stylegan_jax.bench.timing import Budget
 from stylegan_jax.errors import UsageError
+from stylegan_jax.ops import bilinear_convs
 
 PEAKS = Peaks({"float32": 100.0}, {"float32": 80.0}, copy=10.0, call=0.001)
 
@@ -77,6 +78,15 @@ def test_what_the_compiler_does_not_count_is_counted_and_said():
     found = or_counted(cost, lambda: jax.jit(jnp.matmul).trace(a, b))
     assert (found.flops, found.flops_source) == (2 * 32 * 64 * 16, "counted")
     assert or_counted(found, lambda: None) is found
+
+
+def test_winograds_convolution_counts_as_plain_too():
+    x, w = jnp.ones((1, 64, 64, 256)), jnp.ones((3, 3, 256, 256))
+    traced = jax.jit(bilinear_convs.same).trace(x, w)
+    cost = with_plain(or_counted(cost_of(Uncounted()), lambda: traced), traced)
+    assert cost.plain > 2.5 * cost.flops
+    inside = 2 * 256**2 * (3 * 64 - 2) ** 2
+    assert cost.plain == pytest.approx(inside, rel=1e-6)
 
 
 def test_shares_refer_to_the_machine():

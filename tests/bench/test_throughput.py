@@ -76,7 +76,9 @@ def test_the_iteration_follows_the_lazy_schedule(trained):
     assert figures["iteration_seconds"] == pytest.approx(expected)
     assert figures["images_per_second"] == pytest.approx(4 / expected)
     assert figures["seconds_per_kimg"] == pytest.approx(250 * expected)
-    assert figures["floor_seconds"] == pytest.approx(figures["flops"] / 1e9)
+    assert figures["floor_seconds"] == pytest.approx(figures["plain_flops"] / 1e9)
+    # Nothing is large enough for Winograd here, and XLA simplifies what it can.
+    assert 0.6 < figures["plain_flops"] / figures["flops"] < 1.6
     assert figures["times_floor"] == pytest.approx(expected / figures["floor_seconds"])
 
 
