@@ -192,7 +192,12 @@ def _wgrad_taps(views, g):
         # Small images: one product with the nine views side by side.
         w = _wgrad_dot(jnp.concatenate(views, 3), g)
     else:
-        w = jnp.stack([_wgrad_dot(v, g) for v in views])
+        # A sum over pixels needs one side turned. Turned once, g serves nine products;
+        # left to XLA, each view is turned on its own, which takes 1.3 times as long.
+        turned = jnp.transpose(g, (3, 0, 1, 2)).reshape(outputs, -1)
+        turned = lax.optimization_barrier(turned)
+        w = jnp.stack([_dot(turned, v.reshape(-1, inputs)) for v in views])
+        w = jnp.swapaxes(lax.optimization_barrier(w), 1, 2)
     return w.reshape(3, 3, inputs, outputs).astype(g.dtype)
 
 
