@@ -123,9 +123,10 @@ def pointwise(x: jax.Array, w: jax.Array) -> jax.Array:
 @jax.custom_vjp
 def _pointwise_wgrad(x: jax.Array, g: jax.Array) -> jax.Array:
     """Gradient of <pointwise(x, w), g> with respect to w: [N, I, O]."""
+    # Without the barrier XLA would swap the operands instead of the axes, here or where
+    # the result is used.
     if x.shape[3] <= g.shape[3]:
-        return jnp.einsum("nhwi,nhwo->nio", x, g)
-    # Without the barrier XLA would swap the operands instead of the axes.
+        return lax.optimization_barrier(jnp.einsum("nhwi,nhwo->nio", x, g))
     w = lax.optimization_barrier(jnp.einsum("nhwo,nhwi->noi", g, x))
     return jnp.swapaxes(w, 1, 2)
 
