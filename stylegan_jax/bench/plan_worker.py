@@ -30,6 +30,7 @@ from stylegan_jax.training.experiment import load_config, to_plain
 from stylegan_jax.training.run import Run
 
 Say = Callable[[str], None]
+_EFFORT = "jax_exec_time_optimization_effort"
 _PACKAGES = ("jax", "jaxlib", "libtpu", "jax-cuda13-plugin")
 
 
@@ -78,12 +79,12 @@ def make_plan(
 @contextlib.contextmanager
 def _effort(effort: float) -> Iterator[None]:
     """How hard XLA tries to make programs quick."""
-    before = jax.config.jax_exec_time_optimization_effort
-    jax.config.update("jax_exec_time_optimization_effort", effort)
+    before = jax.config.read(_EFFORT)
+    jax.config.update(_EFFORT, effort)
     try:
         yield
     finally:
-        jax.config.update("jax_exec_time_optimization_effort", before)
+        jax.config.update(_EFFORT, before)
 
 
 def _chosen(run: Run, wanted: Sequence[str]) -> list[str]:
