@@ -79,7 +79,7 @@ def make_plan(
 @contextlib.contextmanager
 def _effort(effort: float) -> Iterator[None]:
     """How hard XLA tries to make programs quick."""
-    before = jax.config.read(_EFFORT)
+    before = getattr(jax.config, _EFFORT)
     jax.config.update(_EFFORT, effort)
     try:
         yield
