@@ -37,6 +37,7 @@ _NO_ARITHMETIC = {
     "load",
     "masked_load",
     "masked_swap",
+    "optimization_barrier",
     "pad",
     "pbroadcast",
     "pvary",

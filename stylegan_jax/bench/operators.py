@@ -54,6 +54,8 @@ def bench_operators(
     Raises:
         UsageError: nothing matches the pattern, or a network or an order is unknown.
     """
+    if not orders:
+        raise UsageError(f"--orders is empty: choose from {', '.join(ORDERS)}.")
     if unknown := set(orders) - {*ORDERS}:
         raise UsageError(
             f"--orders has {', '.join(sorted(unknown))}: choose from "
@@ -192,8 +194,8 @@ def describe(report: Report) -> list[str]:
     small = sum(row["bound"] == CALL for row in timed)
     if small:
         lines.append(
-            f"{small} are so small that calling them takes longer than the machine "
-            "would compute: not judged"
+            f"{small} so small that calling takes longer than the machine would "
+            "compute: not judged"
         )
     return lines
 

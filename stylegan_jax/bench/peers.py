@@ -202,6 +202,10 @@ def _check(
         raise UsageError(
             f"rosinality's networks compute in float32 only: leave --dtype {dtype} out."
         )
+    if not phases:
+        raise UsageError(
+            f"--phases is empty: choose from {', '.join((GENERATE, *PHASES))}."
+        )
     if unknown := set(phases) - {GENERATE, *PHASES}:
         raise UsageError(
             f"--phases has {', '.join(sorted(unknown))}: choose from "

@@ -95,7 +95,13 @@ def _memory(plan: dict[str, Any]) -> list[str]:
             lines.append(f"  {words:<46}{_gib(size):>12}")
     verdict = "fits" if plan["fits"] else "DOES NOT FIT"
     lines.append(f"  {'total':<46}{_gib(worst['need']):>12}")
-    return [*lines, f"{verdict}: {has}"]
+    lines.append(f"{verdict}: {has}")
+    if plan["effort"] and not plan["fits"]:
+        lines.append(
+            "The compiler took little effort to need less memory: --effort 0 compiles "
+            "as train does, and may fit."
+        )
+    return lines
 
 
 def _step(plan: dict[str, Any]) -> list[str]:

@@ -180,10 +180,10 @@ def bench_train(
         UsageError: the configuration cannot be run.
     """
     precision = config.train.precision
-    if peaks is None:
-        say("measuring what the machine can do")
-        peaks = measure_peaks((precision,))
     with opened_run(config, devices) as run:
+        if peaks is None:
+            say("measuring what the machine can do")
+            peaks = measure_peaks((precision,))
         say("compiling (the first time takes a while, later runs are quicker)")
         steps = Steps(run, say)
         timings = {}

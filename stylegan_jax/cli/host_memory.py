@@ -8,6 +8,7 @@ memory several times what they do themselves; in pages of 2 MiB, little.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import re
@@ -21,18 +22,24 @@ _SINCE = (2, 35)
 # Who sets one of these has decided.
 _USERS_OWN = ("GLIBC_TUNABLES", "LD_PRELOAD")
 _ACCELERATORS = ("jax_plugins", "libtpu")
+_MODULE = Path(__file__).parents[1] / "__main__.py"
 _KERNEL_SETTING = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 
 def start_again_with_huge_pages() -> None:
     """Puts this same command in the process's place, with huge pages, where it pays.
 
-    To be called first of all, since nothing of the process remains. Returns where
-    `huge_pages_pay` is false, as it is the second time.
+    To be called first of all, since nothing of the process remains. Returns where the
+    process is another's, which called the command line as a function; where
+    `huge_pages_pay` is false, as it is the second time; and where the system refuses:
+    then the command is slower and nothing else.
     """
-    if huge_pages_pay():
-        sys.stdout.flush()
-        sys.stderr.flush()
+    if not _is_the_command() or not huge_pages_pay():
+        return
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+    with contextlib.suppress(OSError):
         os.execve(sys.executable, sys.orig_argv, os.environ | HUGE_PAGES)
 
 
@@ -48,9 +55,20 @@ def huge_pages_pay() -> bool:
     return _kernel_gives_them() and _glibc() >= _SINCE and _on_cpu()
 
 
+def _is_the_command() -> bool:
+    """Whether Python was started for the command line: its script, or ``python -m``."""
+    program = Path(sys.argv[0])
+    own = program.name == "stylegan-jax" or program == _MODULE
+    words = sys.argv[1:]
+    return own and program.is_file() and sys.orig_argv[-len(words) or None :] == words
+
+
 def _kernel_gives_them() -> bool:
     # The setting in force is in brackets. With "always" nobody has to ask.
-    return _KERNEL_SETTING.is_file() and "[madvise]" in _KERNEL_SETTING.read_text()
+    try:
+        return "[madvise]" in _KERNEL_SETTING.read_text()
+    except OSError:
+        return False  # a kernel without them, or a container that hides the setting
 
 
 def _glibc() -> tuple[int, ...]:

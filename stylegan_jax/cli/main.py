@@ -153,7 +153,8 @@ def _run(args: Sequence[str] | None) -> int:
     _keep_compiled_programs()
     try:
         code = cli.main(args, prog_name="stylegan-jax", standalone_mode=False)
-        sys.stdout.flush()  # here, where a closed pipe is still caught
+        if sys.stdout is not None:
+            sys.stdout.flush()  # here, where a closed pipe is still caught
     except click.ClickException as error:
         error.show()
         return error.exit_code

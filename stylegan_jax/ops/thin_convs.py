@@ -106,7 +106,9 @@ def is_thin(w: jax.Array) -> bool:
 
 @jax.custom_vjp
 def pointwise(x: jax.Array, w: jax.Array) -> jax.Array:
-    """1x1 convolution with a kernel for each picture; derivatives of any order.
+    """1x1 convolution with a kernel for each picture; gradients of any order.
+
+    In reverse mode: forward-mode differentiation is not defined.
 
     Args:
         x: [N, H, W, I].
@@ -126,9 +128,14 @@ def _pointwise_wgrad(x: jax.Array, g: jax.Array) -> jax.Array:
     # Without the barrier XLA would swap the operands instead of the axes, here or where
     # the result is used.
     if x.shape[3] <= g.shape[3]:
-        return lax.optimization_barrier(jnp.einsum("nhwi,nhwo->nio", x, g))
-    w = lax.optimization_barrier(jnp.einsum("nhwo,nhwi->noi", g, x))
-    return jnp.swapaxes(w, 1, 2)
+        return lax.optimization_barrier(_summed("nhwi,nhwo->nio", x, g))
+    return jnp.swapaxes(lax.optimization_barrier(_summed("nhwo,nhwi->noi", g, x)), 1, 2)
+
+
+def _summed(subscripts, a, b):
+    # Over pixels in float32, also of narrower operands.
+    y = jnp.einsum(subscripts, a, b, preferred_element_type=jnp.float32)
+    return y.astype(a.dtype)
 
 
 def _products(x, w):
@@ -140,18 +147,22 @@ def _scaled_copies(x, w):
     return functools.reduce(operator.add, copies)
 
 
+def _match(gradients, primals):
+    return tuple(g.astype(p.dtype) for g, p in zip(gradients, primals, strict=True))
+
+
 def _saving(function):
     return lambda a, b: (function(a, b), (a, b))
 
 
 def _pointwise_backward(saved, g):
     x, w = saved
-    return pointwise(g, jnp.swapaxes(w, 1, 2)), _pointwise_wgrad(x, g)
+    return _match((pointwise(g, jnp.swapaxes(w, 1, 2)), _pointwise_wgrad(x, g)), saved)
 
 
 def _pointwise_wgrad_backward(saved, v):
     x, g = saved
-    return pointwise(g, jnp.swapaxes(v, 1, 2)), pointwise(x, v)
+    return _match((pointwise(g, jnp.swapaxes(v, 1, 2)), pointwise(x, v)), saved)
 
 
 pointwise.defvjp(_saving(pointwise), _pointwise_backward)

@@ -181,3 +181,8 @@ def test_elementwise_operations_count_once_for_each_element():
     found = counted(lambda x: jnp.tanh(x) * 2 + jnp.sum(x), SQUARE)
     assert found.products == {}
     assert found.elementwise == 4 * 256
+
+
+def test_barriers_compute_nothing():
+    traced = jax.jit(lambda x: lax.optimization_barrier(x)).trace(jnp.zeros(1000))
+    assert counts.count(traced.jaxpr, "cuda").flops == 0

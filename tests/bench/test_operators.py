@@ -164,3 +164,8 @@ def test_kernels_are_compared_with_xla(monkeypatch):
 def test_wrong_options_are_refused(options, said):
     with pytest.raises(UsageError, match=said):
         operators.bench_operators(**{"network": "tiny", **options}, peaks=PEAKS)
+
+
+def test_no_order_is_a_mistake():
+    with pytest.raises(UsageError, match="--orders is empty"):
+        operators.bench_operators("tiny", orders=(), peaks=PEAKS)

@@ -182,6 +182,9 @@ def test_the_compilers_effort_is_the_targets_or_what_is_asked(
     plan, _ = make(images_per_device=8, effort=asked)
     assert plan["effort"] == taken and set(found) == {taken}
     assert jax.config.jax_exec_time_optimization_effort == before
+    assert "may fit" not in plan_table.describe(plan)
+    missed = plan_table.describe(plan | {"fits": False})
+    assert ("--effort 0 compiles" in missed) == (taken != 0)
     told = f"with effort {taken:g}, to wait less" in plan_table.describe(plan)
     assert told == (taken != 0)
 

@@ -11,8 +11,6 @@ from stylegan_jax.cli import main as main_module
 
 PROGRAM = """
 import resource
-from stylegan_jax.cli.host_memory import start_again_with_huge_pages
-start_again_with_huge_pages()
 import jax, jax.numpy as jnp
 x, step = jnp.zeros(2**24), jax.jit(lambda x: x + 1.0)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -33,6 +31,9 @@ def on_a_cpu(monkeypatch, tmp_path):
     monkeypatch.setattr(host_memory, "_KERNEL_SETTING", setting)
     monkeypatch.setattr(host_memory.sys, "platform", "linux")
     monkeypatch.setattr(os, "confstr", lambda name: "glibc 2.35", raising=False)
+    monkeypatch.setattr(sys, "argv", [str(host_memory._MODULE), "generate", "a"])
+    words = [sys.executable, "-m", "stylegan_jax", "generate", "a"]
+    monkeypatch.setattr(sys, "orig_argv", words)
     return monkeypatch
 
 
@@ -42,7 +43,11 @@ def on_a_cpu(monkeypatch, tmp_path):
 )
 def test_results_of_64_mib_come_in_huge_pages():
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", PROGRAM],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=os.environ | host_memory.HUGE_PAGES,
     )
     assert done.returncode == 0, done.stderr
     # Ten results are 163 840 small pages.
@@ -59,6 +64,44 @@ def test_the_same_words_start_once_more(on_a_cpu):
     on_a_cpu.setenv("GLIBC_TUNABLES", environment["GLIBC_TUNABLES"])
     host_memory.start_again_with_huge_pages()
     assert len(started) == 1
+
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        ("-c", ["-c", "…", "generate", "a"]),
+        ("-", ["-", "generate", "a"]),
+        ("ipykernel_launcher.py", ["-m", "ipykernel_launcher", "-f", "kernel.json"]),
+        ("/nowhere/stylegan-jax", ["/nowhere/stylegan-jax", "generate", "a"]),
+        (str(host_memory._MODULE), ["-m", "stylegan_jax", "generate", "b"]),
+    ],
+)
+def test_a_program_that_calls_the_command_line_is_not_started_again(
+    on_a_cpu, program, words
+):
+    on_a_cpu.setattr(os, "execve", None)  # a call would fail
+    on_a_cpu.setattr(sys, "argv", [program, "generate", "a"])
+    on_a_cpu.setattr(sys, "orig_argv", [sys.executable, *words])
+    host_memory.start_again_with_huge_pages()
+
+
+def test_a_program_from_a_pipe_still_runs():
+    code = "from stylegan_jax.cli.main import main; print('once'); main(['--version'])"
+    done = subprocess.run(
+        [sys.executable, "-"], input=code, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.count("once") == 1 and "version" in done.stdout
+
+
+def test_a_system_that_refuses_costs_speed_alone(on_a_cpu, tmp_path):
+    def refuse(*call):
+        raise PermissionError
+
+    on_a_cpu.setattr(os, "execve", refuse)
+    on_a_cpu.setattr(sys, "stdout", None)
+    host_memory.start_again_with_huge_pages()
+    on_a_cpu.setattr(host_memory, "_KERNEL_SETTING", tmp_path)  # not to be read
+    assert not host_memory.huge_pages_pay()
 
 
 @pytest.mark.parametrize("name", ["GLIBC_TUNABLES", "LD_PRELOAD"])

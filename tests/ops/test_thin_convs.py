@@ -59,6 +59,8 @@ def test_pointwise_keeps_the_dtype():
     y, backward = jax.vjp(pointwise, x, w)
     assert y.dtype == jnp.bfloat16 and float(y[0, 0, 0, 0]) == 3
     assert [g.dtype for g in backward(y)] == [jnp.bfloat16] * 2
+    y, backward = jax.vjp(pointwise, x, w.astype(jnp.float32))
+    assert [g.dtype for g in backward(y)] == [jnp.bfloat16, jnp.float32]
 
 
 def test_thin_has_few_channels_on_one_side():
