@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from stylegan_jax.ops import bilinear_convs, thin_convs
+from stylegan_jax.ops import bilinear_convs
 from stylegan_jax.ops.upfirdn2d import downsample2d, upfirdn2d, upsample2d
 from stylegan_jax.types import Filter, check_shape
 
@@ -74,10 +74,5 @@ def upsample_after(y: jax.Array, resample_filter: Filter) -> jax.Array:
 def _pointwise(x, w, up, down, resample_filter):
     if down == 2:
         x = downsample2d(x, resample_filter)
-    if thin_convs.is_thin(w):
-        y = thin_convs.pointwise(
-            x, jnp.broadcast_to(w[0, 0], (x.shape[0], *w.shape[2:]))
-        )
-    else:
-        y = jnp.einsum("nhwi,io->nhwo", x, w[0, 0])
+    y = jnp.einsum("nhwi,io->nhwo", x, w[0, 0])
     return upsample2d(y, resample_filter) if up == 2 else y

@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stylegan_jax.ops import thin_convs
 from stylegan_jax.ops.bias_act import bias_act
 from stylegan_jax.ops.conv2d import conv2d
 from stylegan_jax.ops.modulated_conv2d.problem import Problem
@@ -34,13 +33,8 @@ def layer(problem: Problem, x, w, s, d, noise, bias) -> jax.Array:
 
 
 def _convolve(x, w, s, d, noise, up, resample_filter):
-    w, s = w.astype(x.dtype), s.astype(x.dtype)
-    if w.shape[:2] == (1, 1) and up == 1 and thin_convs.is_thin(w):
-        # The kernels take the styles: the features are read once and not written.
-        y = thin_convs.pointwise(x, s[:, :, None] * w[0, 0])
-    else:
-        x = x * s[:, None, None, :]
-        y = conv2d(x, w, up=up, resample_filter=resample_filter)
+    x = x * s[:, None, None, :].astype(x.dtype)
+    y = conv2d(x, w.astype(x.dtype), up=up, resample_filter=resample_filter)
     if d is not None:
         y = y * d[:, None, None, :].astype(y.dtype)
     return y if noise is None else y + noise.astype(y.dtype)
