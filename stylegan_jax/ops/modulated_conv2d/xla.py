@@ -33,8 +33,8 @@ def layer(problem: Problem, x, w, s, d, noise, bias) -> jax.Array:
 
 
 def _convolve(x, w, s, d, noise, up, resample_filter):
-    # Styles times kernels would be quicker for torgb on a CPU, but jax 0.10.2 fuses such
-    # products into wrong sums: docs/design.md.
+    # Styles times kernels would be quicker for torgb on a CPU, but jax 0.10.2 fuses
+    # such products into wrong sums: docs/design.md.
     x = x * s[:, None, None, :].astype(x.dtype)
     y = conv2d(x, w.astype(x.dtype), up=up, resample_filter=resample_filter)
     if d is not None:
