@@ -123,12 +123,11 @@ class Steps:
         self.costs[END] = cost_of(programs.end)
 
     def _cost(self, phase: Phase) -> Cost:
-        constants = self._constants
-        step = spmd.data_parallel(phase.step, self.run.mesh, constants=len(constants))
-        state = compiling.abstract_state(self.run)
         # XLA counts the body of the loop over parts once.
         cost = cost_of(self._phases[phase.name]).times(self.run.accumulate)
-        traced = step.trace(state, self._batch, self._key, *constants)
+        state = compiling.abstract_state(self.run)
+        with self.run.matmul_precision():
+            traced = compiling.trace_phase(self.run, phase, state, self._constants)
         return with_plain(or_counted(cost, lambda: traced), traced)
 
     def step(self, name: str) -> Any:
