@@ -9,7 +9,7 @@ from typing import Any
 import jax
 
 from stylegan_jax.bench.counts import count
-from stylegan_jax.bench.machine import lowering_platform
+from stylegan_jax.bench.machine import analysis, counted_flops, lowering_platform
 from stylegan_jax.training.compile import program_memory
 
 
@@ -46,11 +46,11 @@ class Cost:
 
 def cost_of(compiled: Any) -> Cost:
     """Reads what XLA says of a program, ``jax.stages.Compiled``."""
-    found = _analysis(compiled)
-    flops, moved = found.get("flops", 0.0), found.get("bytes accessed", 0.0)
+    flops = counted_flops(compiled)
+    moved = analysis(compiled).get("bytes accessed", 0.0)
     return Cost(
-        flops=float(flops) if flops > 0 else None,
-        flops_source="XLA" if flops > 0 else "none",
+        flops=flops,
+        flops_source="none" if flops is None else "XLA",
         bytes=float(moved) if moved > 0 else None,
         memory=program_memory(compiled),
     )
@@ -95,11 +95,3 @@ def peak_memory(programs: list[Cost]) -> dict[str, Any]:
         return {"bytes": int(peak), "source": "the device, over the whole process"}
     largest = max((cost.memory for cost in programs), default=0)
     return {"bytes": largest, "source": "the compiler, for the largest program"}
-
-
-def _analysis(stage: Any) -> dict[str, float]:
-    found = stage.cost_analysis()
-    # Older backends give a list with one entry per device.
-    if isinstance(found, list):
-        found = found[0] if found else {}
-    return found or {}

@@ -25,7 +25,9 @@ def test_peaks_are_measured_for_every_precision():
     sizes = Sizes(((64, 64, 64), (128, 64, 32)), ((1, 8, 4),), 2**16)
     peaks = measure_peaks(("float32", "bfloat16"), sizes=sizes, budget=Budget(1))
     assert peaks.matmul.keys() == peaks.convolution.keys() == {"float32", "bfloat16"}
+    assert peaks.counted.keys() == peaks.matmul.keys()
     figures = [*peaks.matmul.values(), *peaks.convolution.values()]
+    figures += peaks.counted.values()
     assert min(*figures, peaks.copy, peaks.call) > 0
     assert peaks.arithmetic("float32") >= peaks.matmul["float32"]
 

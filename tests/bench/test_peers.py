@@ -16,7 +16,7 @@ from stylegan_jax.bench.peer_client import MARKS, SCRIPT, PeerProcess
 from stylegan_jax.bench.program_cost import Cost
 from stylegan_jax.errors import UsageError, UserError
 
-PEAKS = Peaks({"float32": 1e9}, {"float32": 1e9}, copy=1e9, call=1e-9)
+PEAKS = Peaks({"float32": 1e9}, {"float32": 1e9}, 1e9, 1e-9, {"float32": 1e9})
 FACTS = {
     "python": "3.0",
     "torch": "2.0",
@@ -164,7 +164,7 @@ def test_both_sides_take_turns_and_ratios_are_told(python, checkout, monkeypatch
     assert ours["seconds"]["repeats"] == 2
     assert theirs["ratio"] == 4.0 and theirs["ratio_range"] == [4.0, 4.0]
     # 8 GFLOP at 1 GFLOP/s, for as many phases as a mean step has.
-    assert report["figures"]["iteration"]["floor_seconds"] == pytest.approx(26.5)
+    assert report["figures"]["iteration"]["tap_floor_seconds"] == pytest.approx(26.5)
     assert report["figures"]["generate"]["images_per_second"] == 8.0
     text = peers.describe(report)
     assert max(map(len, text)) <= 100

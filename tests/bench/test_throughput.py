@@ -16,7 +16,8 @@ from stylegan_jax.errors import UsageError
 from stylegan_jax.training.experiment import load_config
 
 PRECISIONS = ("float32", "bfloat16")
-PEAKS = Peaks(dict.fromkeys(PRECISIONS, 1e9), dict.fromkeys(PRECISIONS, 1e9), 1e9, 1e-9)
+_RATE = dict.fromkeys(PRECISIONS, 1e9)
+PEAKS = Peaks(_RATE, _RATE, 1e9, 1e-9, counted=dict.fromkeys(PRECISIONS, 5e8))
 
 
 def tiny_config(**values):
@@ -76,10 +77,13 @@ def test_the_iteration_follows_the_lazy_schedule(trained):
     assert figures["iteration_seconds"] == pytest.approx(expected)
     assert figures["images_per_second"] == pytest.approx(4 / expected)
     assert figures["seconds_per_kimg"] == pytest.approx(250 * expected)
-    assert figures["floor_seconds"] == pytest.approx(figures["plain_flops"] / 1e9)
+    assert figures["floor_seconds"] == pytest.approx(figures["flops"] / 5e8)
+    assert figures["tap_floor_seconds"] == pytest.approx(figures["plain_flops"] / 1e9)
     # Nothing is large enough for Winograd here, and XLA simplifies what it can.
     assert 0.6 < figures["plain_flops"] / figures["flops"] < 1.6
     assert figures["times_floor"] == pytest.approx(expected / figures["floor_seconds"])
+    tapped = expected / figures["tap_floor_seconds"]
+    assert figures["times_tap_floor"] == pytest.approx(tapped)
 
 
 def test_the_report_of_training_fits_the_screen(trained):
@@ -112,6 +116,7 @@ def test_phases_that_nothing_counts_have_no_share():
         {"a": 1.0}, {"a": 1}, {"a": cost}, PEAKS, "float32", 4
     )
     assert found["flops"] is found["floor_seconds"] is found["times_floor"] is None
+    assert found["tap_floor_seconds"] is found["times_tap_floor"] is None
 
 
 def test_made_up_batches_have_the_shapes_of_the_run():
