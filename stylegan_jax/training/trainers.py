@@ -15,6 +15,7 @@ from stylegan_jax.training.run import Run
 # A configuration's ``trainer``: the module whose ``build_run`` makes its runs.
 TRAINERS = {
     "stylegan2": "stylegan_jax.training.stylegan2.build",
+    "stylegan1": "stylegan_jax.training.stylegan1.build",
     "psp": "stylegan_jax.training.psp.build",
     "pix2pixhd": "stylegan_jax.training.pix2pixhd.build",
     "attributes": "stylegan_jax.training.attributes.build",

@@ -187,8 +187,8 @@ class Discriminator(nn.Module):
             [N] float32 logits, high for real images.
 
         Raises:
-            ValueError: for a wrong shape, a missing label, a single block, or a lod that
-                there is not.
+            ValueError: for a wrong shape, a missing label, a single block, or a level
+                of detail that there is not.
         """
         if self.num_blocks < 2:
             raise ValueError(
@@ -197,7 +197,7 @@ class Discriminator(nn.Module):
         blocks, fade = reached(self)
         every = self.is_initializing()
         blocks = self.num_blocks if every else blocks
-        picture = self._reduced(x, blocks)
+        picture: jax.Array | None = self._reduced(x, blocks)
         y: jax.Array | None = None
         for i in range(blocks - 1, 0, -1):
             block = DiscriminatorBlock(

@@ -19,7 +19,9 @@ import jax
 GROWTH = "growth"
 
 
-def growth_variables(fade: jax.Array | float) -> dict[str, dict[str, jax.Array | float]]:
+def growth_variables(
+    fade: jax.Array | float,
+) -> dict[str, dict[str, jax.Array | float]]:
     """Variables that give a network another share of the lower resolution.
 
     Args:
@@ -54,9 +56,7 @@ def reached(module: Any) -> tuple[int, jax.Array | float | None]:
     return blocks, (lod - math.floor(lod)) or None
 
 
-def mixed(
-    high: jax.Array, low: jax.Array, fade: jax.Array | float
-) -> jax.Array:
+def mixed(high: jax.Array, low: jax.Array, fade: jax.Array | float) -> jax.Array:
     """``fade`` of ``low`` and the rest of ``high``, arrays of one shape."""
     return high + fade * (low - high)
 

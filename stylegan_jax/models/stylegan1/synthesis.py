@@ -248,7 +248,7 @@ class SynthesisNetwork(nn.Module):
         every = self.is_initializing()
         count = self.num_blocks if every else blocks
         x: jax.Array | None = None
-        pictures = []
+        pictures: list[jax.Array] = []
         for i in range(count):
             needed = every or i == count - 1 or (i == count - 2 and fade is not None)
             x, picture = self._block(i)(
@@ -258,15 +258,14 @@ class SynthesisNetwork(nn.Module):
                 noise_mode=noise_mode,
                 noise_keys=noise_keys,
             )
-            pictures.append(picture)
+            if picture is not None:
+                pictures.append(picture)
         assert x is not None  # there is a block at least
         if count == self.num_blocks:
-            pictures[-1] = ToRGB(self.img_channels, name="torgb")(x)
-        drawn = pictures[-1]
-        assert drawn is not None  # not progressive, all blocks are computed
+            pictures.append(ToRGB(self.img_channels, name="torgb")(x))
         if fade is None or every:
-            return drawn
-        return mixed(drawn, double_nearest(pictures[-2]), fade)
+            return pictures[-1]
+        return mixed(pictures[-1], double_nearest(pictures[-2]), fade)
 
     def _block(self, index: int) -> SynthesisBlock:
         return SynthesisBlock(
