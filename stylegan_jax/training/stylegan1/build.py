@@ -130,6 +130,12 @@ class GrowRun(GanRun):
             return module.clone(lod=lod), variables
         return without_growth(module, variables)
 
+    def compared_with(self, nimg: int) -> dict[str, Any] | None:
+        """The resolution, and whether it is there: the best is of the newest one."""
+        stage = stage_at(self.schedule, nimg)
+        fading = stage.fade_at(nimg) > 0
+        return {"resolution": stage.resolution, "fading": fading}
+
     def phases(self) -> list[Phase]:
         """The phases of a step."""
         lod = float(self.hyper.stage.top_lod)

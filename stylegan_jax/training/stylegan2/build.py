@@ -109,6 +109,11 @@ class GanRun(Run):
         del nimg
         return module, variables
 
+    def compared_with(self, nimg: int) -> dict[str, Any] | None:
+        """What snapshots must share for their measures to be compared."""
+        del nimg
+        return None
+
     def phases(self) -> list[Phase]:
         """The phases of a step."""
         return make_phases(self.g, self.d, self.hyper)

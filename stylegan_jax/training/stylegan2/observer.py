@@ -100,7 +100,11 @@ class Snapshots:
         if measured and "swd/mean" in measured:
             # A generator that draws the training set again is the nearest of all.
             self._files.note_best(
-                kimg, "swd/mean", measured["swd/mean"], overfitted=overfitted(measured)
+                kimg,
+                "swd/mean",
+                measured["swd/mean"],
+                overfitted=overfitted(measured),
+                measured_with=run.compared_with(nimg),
             )
         self._note_watch(kimg, nimg, measured)
         self._files.remove_old(whole={last_good(self._files.folder)})

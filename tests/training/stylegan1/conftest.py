@@ -27,7 +27,7 @@ TINY = (
 )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def growing(faces):
     """Makes a tiny run's configuration, with overrides like ``train.batch=16``."""
 
