@@ -2,6 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from slow_convs import compiled, slow
 
 from stylegan_jax.models.stylegan1 import Discriminator, Generator
 from stylegan_jax.models.stylegan1.layers import (
@@ -126,6 +127,12 @@ def test_resampling_convolutions_and_their_derivatives(ours, plain):
         both(ours),
         both(plain),
     )
+
+
+@pytest.mark.parametrize("form", [double_correlated, double_transposed, halve])
+def test_no_derivative_runs_through_a_loop(form):
+    text = compiled(form, 2, _normal(0, 2, 10, 10, 4), _normal(1, 3, 3, 4, 5))
+    assert "ENTRY" in text and not slow(text), "\n".join(slow(text))
 
 
 def test_the_two_doublings_are_different_functions():
