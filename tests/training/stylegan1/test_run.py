@@ -33,10 +33,31 @@ def compiled():
 
 @pytest.fixture(scope="module")
 def whole(growing, tmp_path_factory, compiled):
-    """An uninterrupted run: two steps of 16 at 8 px, eight of 8 at 16 px."""
+    """An uninterrupted run: two steps of 16 at 8 px, eight of 8 at 16 px.
+
+    What it gives, its folder, the phases that it compiled, and how many programs of any
+    kind were compiled after every step.
+    """
+    seconds, after = [], []
+
+    def listen(event, duration, **_):
+        if event == "/jax/core/compile/backend_compile_duration":
+            seconds.append(duration)
+
+    class Watched(Progress):
+        def advance(self, images):
+            super().advance(images)
+            after.append(len(seconds))
+
     workdir = tmp_path_factory.mktemp("whole")
-    outcome = run(growing(), workdir)
-    return outcome, workdir, list(compiled)
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(loop, "Progress", Watched)
+            outcome = run(growing(), workdir)
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+    return outcome, workdir, list(compiled), after
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +76,7 @@ def test_growing_compiles_once_for_each_stage(whole):
 
 
 def test_figures_say_how_far_it_is(whole):
-    outcome, workdir, _ = whole
+    outcome, workdir, *_ = whole
     assert (int(outcome.state.step), outcome.nimg) == (10, 96)
     lines = stats(workdir)
     assert [line["nimg"] for line in lines] == [16, 32, 48, 64, 80, 96]
@@ -113,7 +134,7 @@ def test_before_the_fade_pictures_are_enlarged(in_parts, whole, growing, tmp_pat
 
 
 def test_the_last_snapshot_is_a_network_that_never_grew(whole):
-    outcome, workdir, _ = whole
+    outcome, workdir, *_ = whole
     g = load(workdir)
     assert not g.module.progressive and g.module.lod == 0
     assert g.metadata["family"] == "stylegan1.generator"
@@ -126,29 +147,11 @@ def test_the_last_snapshot_is_a_network_that_never_grew(whole):
     }
 
 
-def test_a_stage_compiles_nothing_once_it_runs(growing, tmp_path, monkeypatch):
-    after, seconds = [], []
-    event_name = "/jax/core/compile/backend_compile_duration"
-
-    def listen(event, duration, **_):
-        if event == event_name:
-            seconds.append(duration)
-
-    class Watched(Progress):
-        def advance(self, images):
-            super().advance(images)
-            after.append(len(seconds))
-
-    monkeypatch.setattr(loop, "Progress", Watched)
-    jax.monitoring.register_event_duration_secs_listener(listen)
-    try:
-        config = growing("grow.batch=8", "train.total_kimg=0.16")
-        loop.train(config, tmp_path, devices=ONE, show_progress=False)
-    finally:
-        jax.monitoring.unregister_event_duration_listener(listen)
-    # Four steps at 8 px, the first tick among them, then sixteen: the fade and after.
-    assert len(after) == 20 and after[4] > after[3] > 0
-    assert after[-1] == after[4], "something compiled while a stage ran"
+def test_a_stage_compiles_nothing_once_it_runs(whole):
+    """Two steps at 8 px, the first tick among them, then eight: the fade and after."""
+    after = whole[3]
+    assert len(after) == 10 and after[2] > after[1] > 0
+    assert after[2:] == [after[2]] * 8, "something compiled while a stage ran"
 
 
 @pytest.mark.slow  # compiles all programs for eight devices
@@ -174,3 +177,45 @@ def test_the_best_is_of_the_newest_resolution(growing, tmp_path):
     made = build_run(growing(), tmp_path, devices=ONE, progress=False)
     kinds = [made.compared_with(nimg) for nimg in (16, 31, 32, 63, 64, 96)]
     assert kinds[0] == kinds[1] != kinds[2] == kinds[3] != kinds[4] == kinds[5]
+
+
+@pytest.mark.slow  # programs of its own
+def test_augmentation_and_the_overfit_watch_see_the_stages_pictures(growing, tmp_path):
+    words = ["augment.mode=ada", "augment.kimg=0.1", "augment.interval=1"]
+    words += ["eval.watch=true", "eval.every_kimg=0.048", "eval.num=16"]
+    outcome = run(growing(*words, "data.held_out=0.3"), tmp_path)
+    lines = stats(tmp_path)
+    measured = [line for line in lines if "watch/gap" in line]
+    assert [line["nimg"] for line in measured] == [0, 48, 96]
+    for line in measured:
+        assert np.isfinite(line["watch/gap"]) and line["watch/nearest"] > 0
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves(outcome.state))
+    assert "augment/p" in lines[-1]
+
+
+@pytest.mark.slow  # programs of its own
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["loss.objective=wgan-gp"],
+        [
+            "model.use_style=false",
+            "model.const_input=false",
+            "model.mapping_layers=0",
+            "model.instance_norm=false",
+            "model.pixel_norm=true",
+            "loss.style_mixing_prob=0",
+            "model.use_noise=false",
+        ],
+        ["grow.start_resolution=4", "train.batch=8"],
+    ],
+    ids=["wgan-gp", "progan", "from 4 px"],
+)
+def test_what_else_can_be_trained(growing, tmp_path, words):
+    outcome = run(growing(*words), tmp_path)
+    assert outcome.nimg == 96
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves(outcome.state))
+    lines = stats(tmp_path)
+    assert all(line["nonfinite"] == 0 for line in lines)
+    assert ("reg/gp" in lines[-1]) == ("loss.objective=wgan-gp" in words)
+    assert load(tmp_path).images(seeds=[0]).shape == (1, 16, 16, 3)
