@@ -168,7 +168,7 @@ def test_eight_devices_train_as_one(growing, tmp_path):
     assert difference.mean() < 0.5 and pictures[0].std() > 10
     figures = [stats(tmp_path / name)[-1] for name in ("one", "eight")]
     for name in ("loss/g_main", "loss/d_main", "reg/r1", "grow/lod"):
-        assert figures[0][name] == pytest.approx(figures[1][name], rel=1e-2), name
+        assert figures[0][name] == pytest.approx(figures[1][name], rel=0.05), name
 
 
 def test_the_best_is_of_the_newest_resolution(growing, tmp_path):
