@@ -18,10 +18,7 @@ from stylegan_jax.training import spmd
 from stylegan_jax.training.pictures import parse_resolution
 from stylegan_jax.training.run import Run
 from stylegan_jax.training.stylegan2.finetune import open_parent
-from stylegan_jax.training.trainers import build_run
-
-# At least the largest batch that is derived where a configuration gives none.
-_DERIVED_BATCH = 64
+from stylegan_jax.training.trainers import OF_PICTURES, build_run, enough_pictures
 
 
 def plan_run(
@@ -33,8 +30,8 @@ def plan_run(
 ) -> Run:
     """Builds the run of a configuration as `train` would on these devices.
 
-    Only shapes matter: where no data set is given, blank pictures of the wanted size
-    take its place.
+    Of a run of several stages it is the one to plan for. Only shapes matter: where no
+    data set is given, blank pictures of the wanted size take its place.
 
     Args:
         config: as ``experiment.load_config`` gives it; not changed.
@@ -50,9 +47,9 @@ def plan_run(
     if images_per_device is not None:
         config.train.batch = images_per_device * len(devices)
         config.train.batch_per_device = None
-    if config.data.path is None and config.trainer == "stylegan2":
+    if config.data.path is None and config.trainer in OF_PICTURES:
         config.data.path = str(_blank_pictures(config, len(devices), folder))
-    return build_run(config, folder, devices=devices, progress=False)
+    return build_run(config, folder, devices=devices, progress=False).planned()
 
 
 def with_images(run: Run, images: int) -> Run:
@@ -80,7 +77,7 @@ def _blank_pictures(config: ConfigDict, devices: int, folder: Path) -> Path:
         )
     check_channels(data.channels)
     height, width = _size(config)
-    batch = max(config.train.batch or _DERIVED_BATCH, devices)
+    batch = enough_pictures(config, height, width, devices)
     number = math.ceil(batch / (1.0 - data.held_out)) + 1
     place = folder / "blank"
     place.mkdir()
@@ -94,7 +91,7 @@ def _blank_pictures(config: ConfigDict, devices: int, folder: Path) -> Path:
 def _size(config: ConfigDict) -> tuple[int, int]:
     """(height, width) of the pictures that a run would train on."""
     size = parse_resolution(config.data.resolution)
-    if size is None and config.init.model is not None:
+    if size is None and config.init.get("model") is not None:
         parent = open_parent(config.init.model, fresh_d=config.init.fresh_d)
         height, width, _ = parent.image_shape
         size = (height, width)

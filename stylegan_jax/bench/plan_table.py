@@ -35,9 +35,11 @@ def describe(plan: dict[str, Any]) -> str:
 def _head(plan: dict[str, Any]) -> list[str]:
     target = plan["target"]
     height, width, channels = plan["image_shape"]
+    stage = [f"of its stages: {plan['stage']}"] if plan.get("stage") else []
     return [
         f"{plan['config_name']} on {target['name']} ({target['devices']} x "
         f"{target['chip']}): {height}x{width}x{channels}, {plan['precision']}",
+        *stage,
         f"batch {plan['batch']} = {target['devices']} device(s) x {plan['parts']} "
         f"part(s) x {plan['images_at_a_time']} images; all figures are per device",
     ]

@@ -64,6 +64,8 @@ def make_plan(
             images_per_device=request.images_per_device,
         )
         names = _chosen(run, request.phases)
+        if run.stage:
+            say(f"of the stages this one: {run.stage}")
         say(
             f"{len(names)} programs for {target.name}, {run.images_at_a_time} images "
             "at a time: a minute or several for each"
@@ -190,6 +192,7 @@ def _document(
             "source": chip.source,
         },
         "image_shape": list(run.image_shape),
+        **({"stage": run.stage} if run.stage else {}),
         "precision": run.config.train.precision,
         "batch": run.batch,
         "parts": run.accumulate,

@@ -30,11 +30,10 @@ from stylegan_jax.training import compile as compiling
 from stylegan_jax.training import spmd
 from stylegan_jax.training.pictures import parse_resolution
 from stylegan_jax.training.run import Phase, Run
-from stylegan_jax.training.trainers import build_run
+from stylegan_jax.training.trainers import OF_PICTURES, build_run, enough_pictures
 
 # The program that moves averages and counters, beside the phases.
 END = "end"
-_MOST_AUTO_BATCH = 64
 
 
 @contextlib.contextmanager
@@ -43,8 +42,9 @@ def opened_run(
 ) -> Iterator[Run]:
     """Builds the run that a configuration describes, on made-up pictures if need be.
 
-    The step never sees them, since batches are made up too: a run only has to have
-    pictures of the right size. They and what a run keeps are removed afterwards.
+    Of a run of several stages it is the one to plan for. The step never sees the
+    pictures, since batches are made up too: a run only has to have some of the right
+    size. They and what a run keeps are removed afterwards.
 
     Args:
         config: as ``experiment.load_config`` gives it.
@@ -57,14 +57,15 @@ def opened_run(
     if "eval" in config and "every_kimg" in config.eval:
         config.eval.every_kimg = 0.0
     with tempfile.TemporaryDirectory(prefix="stylegan-jax-bench-") as folder:
-        if config.get("trainer") == "stylegan2" and config.data.path is None:
+        if config.get("trainer") in OF_PICTURES and config.data.path is None:
             pictures = Path(folder) / "pictures"
-            _write_pictures(config, pictures)
+            _write_pictures(config, pictures, len(devices or jax.devices()))
             config.data.path = str(pictures)
-        yield build_run(config, Path(folder), devices=devices, progress=False)
+        run = build_run(config, Path(folder), devices=devices, progress=False)
+        yield run.planned()
 
 
-def _write_pictures(config: ConfigDict, folder: Path) -> None:
+def _write_pictures(config: ConfigDict, folder: Path, devices: int) -> None:
     """Writes as many pictures of one colour as a batch needs."""
     size = parse_resolution(config.data.resolution)
     if size is None:
@@ -76,7 +77,7 @@ def _write_pictures(config: ConfigDict, folder: Path) -> None:
     grey = np.full((height, width, config.data.channels), 127, np.uint8)
     first = folder / "0.png"
     save_png(first, grey)
-    for i in range(1, config.train.batch or _MOST_AUTO_BATCH):
+    for i in range(1, enough_pictures(config, height, width, devices)):
         (folder / f"{i}.png").hardlink_to(first)
 
 
@@ -214,6 +215,7 @@ def _report(
     settings = {
         "source": source,
         "size": list(run.image_shape),
+        **({"stage": run.stage} if run.stage else {}),
         "batch": run.batch,
         "parts": run.accumulate,
         "devices": run.mesh.size,
@@ -299,6 +301,7 @@ def describe(report: Report) -> list[str]:
         f"{settings['source']}: {height}x{width}, batch {settings['batch']} = "
         f"{settings['devices']} device(s) x {settings['parts']} part(s), "
         f"{settings['dtype']}",
+        *([f"stage: {settings['stage']}"] if settings.get("stage") else []),
         "",
         *reports.table(report["rows"], PHASE_COLUMNS),
         "",

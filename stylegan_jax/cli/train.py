@@ -86,15 +86,43 @@ def _train(config, workdir: Path, quiet: bool) -> int:
 
 
 def _dry_run(config, workdir: Path, as_json: bool) -> int:
-    from stylegan_jax.training.compile import compile_programs, memory_limit
+    from stylegan_jax.training.compile import memory_limit
     from stylegan_jax.training.experiment import to_plain
     from stylegan_jax.training.trainers import build_run
 
     run = build_run(config, workdir, progress=True)
-    programs = compile_programs(run, lambda text: click.echo(text, err=True))
-    run = programs.run
+    stages = [_stage_plan(stage) for stage in run.stages()]
     plan = {
         "config": to_plain(run.config),
+        # Of several stages the one that needs most; all of them are in "stages".
+        **max(stages, key=lambda plan: max(plan["bytes_per_device"].values())),
+        "device_bytes": memory_limit(),
+    }
+    if len(stages) > 1:
+        plan["stages"] = stages
+    if as_json:
+        click.echo(json.dumps(plan, default=str))
+    else:
+        click.echo(json.dumps(plan["config"], indent=1, default=str))
+        for stage in stages:
+            _print_plan(stage)
+        limit = plan["device_bytes"]
+        size = "not known for this device"
+        has = size if limit is None else f"{limit / 2**20:.0f} MiB"
+        click.echo(f"memory of a device: {has} (figures are per device)")
+    return 0
+
+
+def _stage_plan(run) -> dict:
+    """What the programs of a run, or of one of its stages, need."""
+    from stylegan_jax.training.compile import compile_programs
+
+    if run.stage:
+        click.echo(run.stage, err=True)
+    programs = compile_programs(run, lambda text: click.echo(text, err=True))
+    run = programs.run
+    return {
+        **({"stage": run.stage} if run.stage else {}),
         "batch": run.batch,
         "devices": run.mesh.size,
         "parts": run.accumulate,
@@ -102,17 +130,12 @@ def _dry_run(config, workdir: Path, as_json: bool) -> int:
         "bytes_per_device": dict(programs.needs),
         "flops_per_device": dict(programs.flops),
         "intervals": {name: interval for name, interval, _ in programs.phases},
-        "device_bytes": memory_limit(),
     }
-    if as_json:
-        click.echo(json.dumps(plan, default=str))
-    else:
-        _print_plan(plan)
-    return 0
 
 
 def _print_plan(plan: dict) -> None:
-    click.echo(json.dumps(plan["config"], indent=1, default=str))
+    if "stage" in plan:
+        click.echo(plan["stage"])
     click.echo(
         f"batch {plan['batch']} = {plan['devices']} device(s) x {plan['parts']} "
         f"part(s) x {plan['images_at_a_time']} images"
@@ -122,6 +145,3 @@ def _print_plan(plan: dict) -> None:
         need = plan["bytes_per_device"][phase] / 2**20
         flops = plan["flops_per_device"][phase] / 1e9
         click.echo(f"{phase:<8} {interval:>5} {need:>12.0f} {flops:>10.1f}")
-    limit = plan["device_bytes"]
-    has = "not known for this device" if limit is None else f"{limit / 2**20:.0f} MiB"
-    click.echo(f"memory of a device: {has} (figures are per device)")

@@ -94,6 +94,7 @@ class ImageDataset:
         self.name = name or source.name
         self.image_shape = shape
         self._places = np.arange(len(source))
+        self._halvings = 0
         self.num_images = len(source)
         self.label_dim = 0
         if classes_or_vectors is not None:
@@ -119,6 +120,28 @@ class ImageDataset:
         chosen.fingerprint = hashlib.sha256(said.encode()).hexdigest()
         chosen._start_memory()
         return chosen
+
+    def reduced(self, halvings: int) -> ImageDataset:
+        """The same pictures at a lower resolution: means of pixels, rounded once.
+
+        So are the lower resolutions in the TFRecords of NVIDIA's programs.
+
+        Args:
+            halvings: how often both sides are halved, which they must allow.
+
+        Raises:
+            ValueError: they do not.
+        """
+        height, width, channels = self.image_shape
+        if height % 2**halvings or width % 2**halvings:
+            raise ValueError(f"{height}x{width} cannot be halved {halvings} times.")
+        smaller = copy.copy(self)
+        smaller._halvings += halvings
+        smaller.image_shape = (height >> halvings, width >> halvings, channels)
+        said = json.dumps([self.fingerprint, "reduced", halvings])
+        smaller.fingerprint = hashlib.sha256(said.encode()).hexdigest()
+        smaller._start_memory()
+        return smaller
 
     def _start_memory(self) -> None:
         size = self.num_images * int(np.prod(self.image_shape))
@@ -189,12 +212,18 @@ class ImageDataset:
                 f"({error.reason}): run `stylegan-jax data check`."
             ) from error
         array = images.to_array(decoded)  # [H,W,C]
-        if array.shape != self.image_shape:
+        height, width, channels = self.image_shape
+        times = 1 << self._halvings
+        expected = (height * times, width * times, channels)
+        if array.shape != expected:
             raise UserError(
                 f"{self._source.path}: {name} is {array.shape}, expected "
-                f"{self.image_shape}: the dataset changed while it was in use."
+                f"{expected}: the dataset changed while it was in use."
             )
-        return array
+        if times == 1:
+            return array
+        parts = array.reshape(height, times, width, times, channels)  # [H,t,W,t,C]
+        return np.rint(parts.mean((1, 3), dtype=np.float32)).astype(np.uint8)
 
 
 def open_dataset(

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from stylegan_jax.data.dataset import Samples, open_dataset
+from stylegan_jax.data.dataset import ImageDataset, Samples, open_dataset
 from stylegan_jax.errors import UserError
 
 Weighted = list[tuple[Samples, float]]
@@ -122,6 +122,15 @@ def hold_out(data: Weighted, share: float) -> tuple[Weighted, Weighted]:
         held.append((dataset.part(np.sort(order[:count])), weight))
         kept.append((dataset.part(np.sort(order[count:])), weight))
     return kept, held
+
+
+def reduced(data: Weighted, halvings: int) -> Weighted:
+    """The same pictures at a lower resolution, see `ImageDataset.reduced`."""
+    smaller: Weighted = []
+    for dataset, weight in data if halvings else ():
+        assert isinstance(dataset, ImageDataset)  # what `open_mixture` opens
+        smaller.append((dataset.reduced(halvings), weight))
+    return smaller or data
 
 
 def _split(part: str) -> tuple[str, float]:

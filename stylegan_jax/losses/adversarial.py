@@ -21,6 +21,23 @@ def discriminator_real(real_logits: jax.Array) -> jax.Array:
     return jax.nn.softplus(-real_logits.astype(jnp.float32))
 
 
+def generator_wasserstein(fake_logits: jax.Array) -> jax.Array:
+    """-D(fake) per example: [N] to [N] float32 (Arjovsky et al. 2017)."""
+    return -fake_logits.astype(jnp.float32)
+
+
+def discriminator_wasserstein(
+    real_logits: jax.Array, fake_logits: jax.Array, drift: float
+) -> jax.Array:
+    """D(fake) - D(real) + drift * D(real)^2 per example: [N] to [N] float32.
+
+    The last term keeps the logits near 0 (Karras et al. 2018, appendix A.1, whose
+    weight of it is 0.001).
+    """
+    real = real_logits.astype(jnp.float32)
+    return fake_logits.astype(jnp.float32) - real + drift * jnp.square(real)
+
+
 def least_squares(scores: jax.Array, wanted: float) -> jax.Array:
     """Squared distance of scores to 1 (real) or 0 (made), the same shape, float32.
 

@@ -32,6 +32,28 @@ def r1_penalty(
     return jnp.sum(squares, (1, 2, 3)), logits
 
 
+def gradient_norm_penalty(
+    logits_fn: Callable[[jax.Array], jax.Array], images: jax.Array, target: float
+) -> jax.Array:
+    """How far the discriminator's gradient norm is from a target.
+
+    ((|d sum(D(x)) / dx| - target) / target)^2 per image (Gulrajani et al. 2017, Eq. 3;
+    with a target Karras et al. 2018, appendix A.1).
+
+    Args:
+        logits_fn: maps images [N, H, W, C] to logits [N].
+        images: [N, H, W, C] float32, between real and made ones.
+        target: above 0.
+
+    Returns:
+        [N] float32.
+    """
+    squares, _ = r1_penalty(logits_fn, images)
+    # The root's derivative at 0 is infinite.
+    norms = jnp.sqrt(squares + 1e-12)
+    return jnp.square((norms - target) / target)
+
+
 def path_lengths(
     synthesis_fn: Callable[[jax.Array], jax.Array],
     w_plus: jax.Array,

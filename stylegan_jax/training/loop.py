@@ -102,15 +102,23 @@ def _train(
             "on, raise --config.train.total_kimg"
         )
         return Outcome(state, clock.nimg, None)
-    progress.say("compiling (the first time takes a while, later runs are quicker)")
-    programs = compiling.compile_programs(run, progress.say)
+    programs = _compile(run.at(clock.nimg), progress)
     run = programs.run
-    progress.say(compiling.memory_plan(programs))
     if jax.process_index() == 0:
         _write_config(config, run, workdir, progress)
     with StopSignal() as stop:
         loop = _Loop(run, programs, checkpoints, workdir, progress, clock)
         return loop.run(state, key, stop)
+
+
+def _compile(run: Run, progress: Progress) -> compiling.Programs:
+    """Compiles the programs of a stage, and says what they need."""
+    if run.stage:
+        progress.say(run.stage)
+    progress.say("compiling (the first time takes a while, later runs are quicker)")
+    programs = compiling.compile_programs(run, progress.say)
+    progress.say(compiling.memory_plan(programs))
+    return programs
 
 
 class _Loop:
@@ -144,40 +152,60 @@ class _Loop:
     def run(self, state: State, key: jax.Array, stop: StopSignal) -> Outcome:
         """Steps until the end or a signal; saves whatever happens."""
         run, clock = self._run, self._clock
+        if self._writes and clock.step == 0:
+            self._observer.begin(state)
+            if self._eval.kimg > 0:
+                self._write_tick(state, evaluate=True)
+        self._progress.start(clock.nimg, shown=run.SHOWN, rare=run.RARE)
+        clock.began = time.monotonic()
+        self._last_tick = (clock.began, clock.nimg)
+        stopped = False
+        while not stopped and clock.nimg < self._total:
+            if self._run.ends is not None and clock.nimg >= self._run.ends:
+                self._begin_stage()
+            state, stopped = self._run_stage(state, key, stop)
+        if self._writes and not stopped:
+            self._stats.close()
+        self._save(state)
+        self._checkpoints.wait()
+        return Outcome(state, clock.nimg, stop.number if stopped else None)
+
+    def _begin_stage(self) -> None:
+        """Compiles the programs of the stage that the run has come to."""
+        began = time.monotonic()
+        self._programs = _compile(self._run.at(self._clock.nimg), self._progress)
+        self._run = self._programs.run
+        # Compiling is no training: it does not count in the next tick's rate.
+        last, seen = self._last_tick
+        self._last_tick = (last + time.monotonic() - began, seen)
+
+    def _run_stage(
+        self, state: State, key: jax.Array, stop: StopSignal
+    ) -> tuple[State, bool]:
+        """Steps until the stage or the run ends, or a signal; True for a signal."""
+        run, clock = self._run, self._clock
+        end = self._total if run.ends is None else min(self._total, run.ends)
         stream = make_stream(
-            run.data,
+            run.stream_data,
             batch=run.batch,
             rows=run.local_rows,
             seed=run.config.train.seed,
             start_image=clock.nimg,
             workers=run.config.data.workers,
         )
-        if self._writes and clock.step == 0:
-            self._observer.begin(state)
-            if self._eval.kimg > 0:
-                self._write_tick(state, evaluate=True)
         index = run.local_rows.astype(np.int32)
-        self._progress.start(clock.nimg, shown=run.SHOWN, rare=run.RARE)
-        clock.began = time.monotonic()
-        self._last_tick = (clock.began, clock.nimg)
         previous: Any = None
         with stream:
-            while clock.nimg < self._total:
+            while clock.nimg < end:
                 if stop.agreed(clock.step):
-                    self._save(state)
-                    self._checkpoints.wait()
-                    return Outcome(state, clock.nimg, stop.number)
+                    return state, True
                 batch = spmd.to_devices(run.mesh, {**next(stream), "index": index})
                 state, metrics = self._step(state, batch, key)
                 # One step may be in flight: no more, so that what is shown is true.
                 jax.block_until_ready(previous)
                 previous = metrics
                 self._after_step(state, metrics)
-        if self._writes:
-            self._stats.close()
-        self._save(state)
-        self._checkpoints.wait()
-        return Outcome(state, clock.nimg, None)
+        return state, False
 
     def _step(self, state, batch, key):
         metrics: dict[str, jax.Array] = {}

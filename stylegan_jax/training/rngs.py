@@ -42,6 +42,7 @@ class Draw(enum.IntEnum):
     DEGRADE = 8
     DISTORT = 9
     POOL = 10
+    BETWEEN = 11
 
 
 def stream_key(root: jax.Array, stream: Stream) -> jax.Array:

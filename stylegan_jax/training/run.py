@@ -108,6 +108,34 @@ class Run(abc.ABC):
         return self.config.train.batch
 
     @property
+    def stream_data(self) -> Weighted:
+        """What batches are read from: ``data``, perhaps in another form."""
+        return self.data
+
+    @property
+    def stage(self) -> str:
+        """The stage that its programs are of, in words; "" for a run of one stage."""
+        return ""
+
+    @property
+    def ends(self) -> int | None:
+        """Images at which its programs end and another stage's begin; None for none."""
+        return None
+
+    def at(self, nimg: int) -> Self:
+        """The run as it is once ``nimg`` images are seen: its stage."""
+        del nimg
+        return self
+
+    def stages(self) -> list[Self]:
+        """The run at every stage, the first one first."""
+        return [self]
+
+    def planned(self) -> Self:
+        """The stage that plans and benchmarks look at."""
+        return self
+
+    @property
     def unit(self) -> int:
         """Samples that must stay on one device and in one accumulation step."""
         return 1

@@ -11,14 +11,20 @@ from ml_collections import ConfigDict
 
 from stylegan_jax.errors import UsageError
 from stylegan_jax.training.run import Run
+from stylegan_jax.training.stylegan1 import presets as growing
 
 # A configuration's ``trainer``: the module whose ``build_run`` makes its runs.
 TRAINERS = {
     "stylegan2": "stylegan_jax.training.stylegan2.build",
+    "stylegan1": "stylegan_jax.training.stylegan1.build",
     "psp": "stylegan_jax.training.psp.build",
     "pix2pixhd": "stylegan_jax.training.pix2pixhd.build",
     "attributes": "stylegan_jax.training.attributes.build",
 }
+# Those that learn pictures alone: where only shapes matter, blank ones will do.
+OF_PICTURES = ("stylegan2", "stylegan1")
+# At least the largest batch that StyleGAN2's trainer derives.
+_DERIVED_BATCH = 64
 
 
 def build_run(
@@ -48,3 +54,16 @@ def build_run(
         )
     module = importlib.import_module(TRAINERS[name])
     return module.build_run(config, workdir, devices=devices, progress=progress)
+
+
+def enough_pictures(config: ConfigDict, height: int, width: int, devices: int) -> int:
+    """How many pictures suffice for every batch of a trainer `OF_PICTURES`.
+
+    Raises:
+        UsageError: for a configuration that cannot be run.
+    """
+    if config.trainer == "stylegan1":
+        resolved = growing.resolve(config, height, width, devices)
+        schedule = growing.schedule_of(resolved, height, width)
+        return max(stage.batch for stage in schedule)
+    return max(config.train.batch or _DERIVED_BATCH, devices)

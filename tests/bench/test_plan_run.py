@@ -80,3 +80,23 @@ def test_another_number_of_images_is_laid_out_in_whole_groups(tmp_path):
     assert sorted(other.rows) == list(range(96))
     with pytest.raises(UsageError, match="multiple of"):
         plan_run.with_images(run, 3)
+
+
+def test_a_run_that_grows_is_planned_at_its_last_stage_or_the_one_asked_for(tmp_path):
+    run = build(tmp_path, name="stylegan1", devices=1)
+    # The last stage's batch; there are pictures enough for the first one's, 256.
+    assert (run.hyper.stage.resolution, run.batch, run.accumulate) == (16, 128, 1)
+    assert "16x16 from 600 to 25000 kimg" in run.stage
+    at_8 = "--config.grow.plan_resolution=8"
+    (tmp_path / "low").mkdir()
+    (tmp_path / "few").mkdir()
+    run = build(tmp_path / "low", at_8, name="stylegan1", devices=1)
+    assert (run.hyper.stage.resolution, run.batch) == (8, 256)
+    more = plan_run.with_images(run, 64)
+    assert (more.batch, more.images_at_a_time, more.hyper.stage.resolution) == (
+        64,
+        64,
+        8,
+    )
+    run = build(tmp_path / "few", at_8, name="stylegan1", devices=2, images=12)
+    assert (run.batch, run.images_at_a_time) == (24, 12)

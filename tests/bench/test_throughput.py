@@ -128,6 +128,14 @@ def test_made_up_batches_have_the_shapes_of_the_run():
     assert sorted(batch["index"].tolist()) == [0, 1, 2, 3]
 
 
+def test_a_run_that_grows_is_measured_at_its_last_stage():
+    config = load_config("stylegan1", ["--config.data.resolution=16"])
+    with throughput_train.opened_run(config, jax.devices()[:1]) as run:
+        batch = throughput_train.made_up_batch(run)
+    assert batch["image"].shape == (128, 16, 16, 3)
+    assert run.stage.startswith("16x16 from 600 to 25000 kimg")
+
+
 def test_training_without_a_size_is_refused():
     config = tiny_config(**{"data.resolution": None})
     with pytest.raises(UsageError, match="--resolution 256"):

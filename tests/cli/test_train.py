@@ -50,6 +50,21 @@ def photos(tmp_path):
     return folder
 
 
+def test_the_dry_run_of_a_run_that_grows_is_of_every_stage(photos, tmp_path, capsys):
+    words = ["--config", "stylegan1:smoke", f"--config.data.path={photos}"]
+    words += [w for w in SMALL if "total_kimg" not in w]
+    words += ["--config.grow.start_resolution=8", "--config.grow.batch=8:16,16:8"]
+    assert typed(*words, "--workdir", tmp_path / "run", "--dry-run", "--json") == 0
+    plan = json.loads(capsys.readouterr().out)
+    low, high = plan["stages"]
+    assert [stage["batch"] for stage in plan["stages"]] == [16, 8]
+    assert "8x8 from 0 to 0.5 kimg" in low["stage"] and "16x16" in high["stage"]
+    # Above the stages stands the one that needs most.
+    needs = [max(stage["bytes_per_device"].values()) for stage in plan["stages"]]
+    assert max(plan["bytes_per_device"].values()) == max(needs)
+    assert plan["config"]["grow"]["train_kimg"] == "0.5"
+
+
 @pytest.mark.slow  # a training run of its own
 def test_from_a_folder_of_jpegs_to_samples(photos, tmp_path, capsys):
     workdir = tmp_path / "run"

@@ -18,6 +18,7 @@ from stylegan_jax.training.experiment import config_names, load_config
 from stylegan_jax.training.loop import train
 from stylegan_jax.training.pix2pixhd import presets as student_presets
 from stylegan_jax.training.psp import presets as psp_presets
+from stylegan_jax.training.stylegan1 import presets as growing_presets
 from stylegan_jax.training.stylegan2.presets import resolve
 
 # Most of a smoke run is compiling, half a minute and more: all of them are slow tests.
@@ -25,6 +26,7 @@ GANS = [name for name in config_names() if name.startswith("stylegan2")]
 PSPS = [name for name in config_names() if name.startswith("psp")]
 STUDENTS = [name for name in config_names() if name.startswith("pix2pixhd")]
 READERS = [name for name in config_names() if name.startswith("attributes")]
+GROWING = [name for name in config_names() if name.startswith("stylegan1")]
 SMOKES = [pytest.param(name, marks=pytest.mark.slow) for name in GANS]
 
 
@@ -36,7 +38,7 @@ def faces(tmp_path_factory):
 
 
 def test_every_configuration_is_tested():
-    assert sorted(GANS + PSPS + STUDENTS + READERS) == config_names()
+    assert sorted(GANS + GROWING + PSPS + STUDENTS + READERS) == config_names()
 
 
 @pytest.mark.parametrize("name", GANS)
@@ -62,6 +64,45 @@ class TestStyleGAN2:
         assert smoke.model.mapping_layers == config.model.mapping_layers
         assert smoke.loss == config.loss
         assert resolve(smoke, 32, 32, devices).train.batch >= 8
+
+
+@pytest.mark.parametrize("name", GROWING)
+class TestStyleGAN1:
+    def test_resolves(self, name):
+        config = load_config(name)
+        resolved = growing_presets.resolve(config, 256, 256, 1)
+        assert resolved.trainer == "stylegan1"
+        assert resolved.train.total_kimg > 2  # no run of its own on toy faces
+        assert len(growing_presets.schedule_of(resolved, 256, 256)) == 6
+        del config["trainer"]
+        for section, values in config.items():
+            for key, value in values.items():
+                assert value is None or resolved[section][key] == value
+
+    @pytest.mark.parametrize("devices", [1, 2])
+    def test_smoke_is_small_and_grows(self, name, devices):
+        config = load_config(name)
+        smoke = load_config(f"{name}:smoke")
+        assert (smoke.data.resolution, smoke.loss) == (32, config.loss)
+        resolved = growing_presets.resolve(smoke, 32, 32, devices)
+        first, last = growing_presets.schedule_of(resolved, 32, 32)
+        assert first.ends < smoke.train.total_kimg * 1000 <= 2000
+        assert (first.resolution, last.resolution) == (16, 32)
+
+
+@pytest.mark.slow  # a minute each, most of it compiling
+@pytest.mark.parametrize("name", GROWING)
+def test_steps_of_a_growing_run(name, faces, tmp_path):
+    words = [f"--config.data.path={faces}", "--config.train.total_kimg=0.032"]
+    words += ["--config.grow.train_kimg=0.016", "--config.grow.fade_kimg=0.008"]
+    config = load_config(f"{name}:smoke", words)
+    outcome = train(config, tmp_path, devices=jax.devices()[:1], show_progress=False)
+    assert (int(outcome.state.step), outcome.nimg) == (3, 32)
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves(outcome.state))
+    lines = (tmp_path / "stats.jsonl").read_text().splitlines()
+    last = json.loads(lines[-1])
+    assert np.isfinite(last["swd/mean"]) and last["nonfinite"] == 0
+    assert load(tmp_path).images(seeds=[0]).shape == (1, 32, 32, 3)
 
 
 @pytest.mark.parametrize("name", PSPS)

@@ -186,6 +186,31 @@ def test_samples_are_copies_and_pickling_works(make, tmp_path, cache):
     assert again.fingerprint == dataset.fingerprint
 
 
+def test_reduced_pictures_are_rounded_means(make, tmp_path, cache):
+    src = tmp_path / "src"
+    src.mkdir()
+    for i in range(3):
+        noise = np.random.default_rng(i).integers(0, 256, (16, 24, 3), np.uint8)
+        (src / f"{i}.png").write_bytes(make.encode(noise))
+    data = open_dataset(src, cache_dir=cache, mirror=True)
+    height, width, channels = data.image_shape
+    small = data.reduced(2)
+    assert small.image_shape == (height // 4, width // 4, channels)
+    assert (len(small), small.num_images) == (6, 3)
+    assert small.fingerprint != data.fingerprint
+    again = pickle.loads(pickle.dumps(small))
+    for index in (1, 4, 4):  # the last one from memory
+        parts = data[index]["image"].astype(np.float64)
+        parts = parts.reshape(height // 4, 4, width // 4, 4, channels)
+        want = np.rint(parts.mean((1, 3)))
+        np.testing.assert_array_equal(small[index]["image"], want)
+        np.testing.assert_array_equal(again[index]["image"], want)
+    held = small.part(np.array([2]))
+    np.testing.assert_array_equal(held[0]["image"], small[2]["image"])
+    with pytest.raises(ValueError, match="cannot be halved 20 times"):
+        data.reduced(20)
+
+
 def test_large_datasets_are_not_kept_in_memory(make, tmp_path, cache, monkeypatch):
     src = make.folder(tmp_path / "src", 2)
     kept = open_dataset(src, cache_dir=cache)

@@ -1,7 +1,4 @@
-"""The discriminator of the StyleGAN of 2018 (Karras et al. 2018, 2019).
-
-Read at its full resolution only: the fading in of resolutions is training's.
-"""
+"""The discriminator of the StyleGAN of 2018 (Karras et al. 2018, 2019)."""
 
 from __future__ import annotations
 
@@ -9,7 +6,13 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from stylegan_jax.models.stylegan1.layers import Dense, convolve, leaky_relu
+from stylegan_jax.models.stylegan1.growth import mixed, reached
+from stylegan_jax.models.stylegan1.layers import (
+    Dense,
+    convolve,
+    halve_mean,
+    leaky_relu,
+)
 from stylegan_jax.models.stylegan2.discriminator import minibatch_std
 from stylegan_jax.models.stylegan2.layers import channels_at, normal_init
 from stylegan_jax.types import Filter, check_shape
@@ -47,20 +50,22 @@ class DiscriminatorBlock(nn.Module):
     Attributes:
         features: channels at this resolution.
         out_features: channels behind the block.
-        is_first: whether the block reads the picture.
         resample_filter: taps of the smoothing before the halving.
     """
 
     features: int
     out_features: int
-    is_first: bool
     resample_filter: Filter
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps [N, H, W, I] to [N, H/2, W/2, out_features]."""
-        if self.is_first:
-            x = Conv(self.features, 1, name="fromrgb")(x)
+    def __call__(
+        self,
+        x: jax.Array | None,
+        picture: jax.Array | None,
+        fade: jax.Array | float | None,
+    ) -> jax.Array:
+        """Maps to [N, H/2, W/2, out_features]; arguments as of `read`."""
+        x = read(x, picture, fade, self.features)
         x = Conv(self.features, 3, name="conv0")(x)
         return Conv(
             self.out_features,
@@ -69,6 +74,29 @@ class DiscriminatorBlock(nn.Module):
             resample_filter=self.resample_filter,
             name="conv1",
         )(x)
+
+
+def read(
+    x: jax.Array | None,
+    picture: jax.Array | None,
+    fade: jax.Array | float | None,
+    features: int,
+) -> jax.Array:
+    """What enters a block; makes its layer ``fromrgb`` where it sees a picture.
+
+    Args:
+        x: [N, H, W, features] of the block above; None where this is the first.
+        picture: [N, H, W, C] of this resolution; None where the block sees none.
+        fade: share of the picture where there is x, too; None for nothing of it.
+        features: channels at this resolution.
+    """
+    if picture is None:
+        assert x is not None  # the first block sees a picture
+        return x
+    seen = Conv(features, 1, name="fromrgb")(picture)
+    if x is None:
+        return seen
+    return x if fade is None else mixed(x, seen, fade)
 
 
 class DiscriminatorEpilogue(nn.Module):
@@ -89,8 +117,14 @@ class DiscriminatorEpilogue(nn.Module):
     mbstd_num_channels: int
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps [N, h, w, C] to [N, out_features]."""
+    def __call__(
+        self,
+        x: jax.Array | None,
+        picture: jax.Array | None,
+        fade: jax.Array | float | None,
+    ) -> jax.Array:
+        """Maps to [N, out_features]; arguments as of `read`."""
+        x = read(x, picture, fade, self.features)
         if self.mbstd_num_channels > 0:
             x = minibatch_std(x, self.mbstd_group_size, self.mbstd_num_channels)
         x = Conv(self.features, 3, name="conv")(x)
@@ -112,6 +146,9 @@ class Discriminator(nn.Module):
         mbstd_group_size: images in a group of the minibatch statistics.
         mbstd_num_channels: statistics channels; 0 leaves them out.
         resample_filter: taps of the smoothing before a halving, with sum 1.
+        progressive: whether pictures can be read at every resolution; there is then a
+            layer from image channels in every block.
+        lod: level of detail, 0 for the full resolution; see ``growth``.
     """
 
     num_blocks: int
@@ -123,6 +160,8 @@ class Discriminator(nn.Module):
     mbstd_group_size: int = 4
     mbstd_num_channels: int = 1
     resample_filter: Filter = (0.25, 0.5, 0.25)
+    progressive: bool = False
+    lod: float = 0.0
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -139,7 +178,8 @@ class Discriminator(nn.Module):
         """Scores images.
 
         Args:
-            x: [N, H, W, C] in [-1, 1].
+            x: [N, H, W, C] in [-1, 1], of the full size, or of that which ``lod``
+                reaches, to which larger ones are reduced by means of 2x2 pixels.
             c: [N, c_dim] one-hot labels, needed where c_dim is not 0: the network has a
                 score for each label (Mescheder et al. 2018).
 
@@ -147,23 +187,31 @@ class Discriminator(nn.Module):
             [N] float32 logits, high for real images.
 
         Raises:
-            ValueError: for a wrong shape, a missing label, or a single block.
+            ValueError: for a wrong shape, a missing label, a single block, or a level
+                of detail that there is not.
         """
         if self.num_blocks < 2:
             raise ValueError(
                 f"A discriminator needs at least two blocks, got {self.num_blocks}."
             )
-        check_shape(x, "x", (None, *self.image_shape), where="Discriminator")
-        x = x.astype(jnp.float32)
-        for i in range(self.num_blocks - 1, 0, -1):
+        blocks, fade = reached(self)
+        every = self.is_initializing()
+        blocks = self.num_blocks if every else blocks
+        picture: jax.Array | None = self._reduced(x, blocks)
+        y: jax.Array | None = None
+        for i in range(blocks - 1, 0, -1):
             block = DiscriminatorBlock(
                 self._channels(4 << i),
                 self._channels(2 << i),
-                i == self.num_blocks - 1,
                 self.resample_filter,
                 name=f"b{4 << i}",
             )
-            x = block(x)
+            y = block(y, picture, fade)
+            # The resolution below is read, too, while this one fades in.
+            below = (every and self.progressive) or (
+                i == blocks - 1 and fade is not None
+            )
+            picture = halve_mean(picture) if below and picture is not None else None
         epilogue = DiscriminatorEpilogue(
             self._channels(4),
             self._channels(2),
@@ -172,12 +220,24 @@ class Discriminator(nn.Module):
             self.mbstd_num_channels,
             name="b4",
         )
-        scores = epilogue(x)
+        scores = epilogue(y, picture, fade)
         if self.c_dim == 0:
             return scores[:, 0]
         if c is None:
             raise ValueError(f"This network needs c of shape [N, {self.c_dim}].")
         return jnp.sum(scores * c.astype(jnp.float32), 1)
+
+    def _reduced(self, x: jax.Array, blocks: int) -> jax.Array:
+        """Pictures at the size of the highest of so many blocks, float32."""
+        height, width, channels = self.image_shape
+        halvings = self.num_blocks - blocks
+        size = (height >> halvings, width >> halvings, channels)
+        if x.shape[1:] != size:
+            check_shape(x, "x", (None, *self.image_shape), where="Discriminator")
+        x = x.astype(jnp.float32)
+        while x.shape[1:] != size:
+            x = halve_mean(x)
+        return x
 
     def _channels(self, resolution: int) -> int:
         return channels_at(resolution, self.channel_base, self.channel_max)

@@ -1,7 +1,4 @@
-"""The StyleGAN generator of 2018: mapping and synthesis under one roof.
-
-Drawn at its full resolution only: the fading in of resolutions is training's.
-"""
+"""The StyleGAN generator of 2018: mapping and synthesis under one roof."""
 
 from __future__ import annotations
 
@@ -10,8 +7,9 @@ import jax
 import jax.numpy as jnp
 
 from stylegan_jax.models.style_generator import StyleGenerator, check_noise
-from stylegan_jax.models.stylegan1.layers import Dense, leaky_relu
-from stylegan_jax.models.stylegan1.synthesis import SynthesisNetwork
+from stylegan_jax.models.stylegan1.growth import reached
+from stylegan_jax.models.stylegan1.layers import Dense, double_nearest, leaky_relu
+from stylegan_jax.models.stylegan1.synthesis import LayerTraits, SynthesisNetwork
 from stylegan_jax.models.stylegan2.layers import normalize_second_moment
 from stylegan_jax.types import Filter, check_shape
 
@@ -21,7 +19,7 @@ class MappingNetwork(nn.Module):
 
     Attributes:
         w_dim: width of w.
-        num_layers: fully connected layers.
+        num_layers: fully connected layers; 0 makes the normalised z itself w.
         features: width of all layers but the last.
         lr_multiplier: scale of the layers' learning rate.
     """
@@ -35,6 +33,11 @@ class MappingNetwork(nn.Module):
     def __call__(self, z: jax.Array) -> jax.Array:
         """Maps z [N, z_dim] to w [N, w_dim], float32."""
         self.variable("moving_stats", "w_avg", jnp.zeros, (self.w_dim,))
+        if self.num_layers == 0 and z.shape[1] != self.w_dim:
+            raise ValueError(
+                f"Without mapping layers z is w: z_dim={z.shape[1]} and "
+                f"w_dim={self.w_dim} must be the same."
+            )
         x = normalize_second_moment(z)
         for i in range(self.num_layers):
             width = self.w_dim if i == self.num_layers - 1 else self.features
@@ -53,9 +56,9 @@ class Generator(StyleGenerator):
         num_blocks: resolutions from the base grid up; 9 for 1024 px on a 4x4 grid.
         z_dim: width of z.
         w_dim: width of w.
-        base_grid: (h, w) of the learned constant; (4, 4) for square images.
+        base_grid: (h, w) of the first layer; (4, 4) for square images.
         img_channels: image channels.
-        mapping_layers: layers of the mapping network.
+        mapping_layers: layers of the mapping network; 0 for none, as in ProGAN.
         mapping_features: width of all of them but the last.
         mapping_lr_multiplier: scale of their learning rate.
         channel_base: channels at nominal resolution r are channel_base / r; twice the
@@ -69,6 +72,15 @@ class Generator(StyleGenerator):
             it is drawn from a fixed key (see ``synthesis.unstored_noise``).
         norm_eps: added to the variances of the normalisation: 1e-8 in NVIDIA's
             program, 1e-5 in its PyTorch port.
+        const_input: whether the first layer begins from a learned constant, or from a
+            dense layer of its latent, as in ProGAN.
+        use_style: whether latents scale and shift the features of all layers (AdaIN);
+            without, they come in through the dense layer of the input alone.
+        instance_norm: whether features are normalised over the picture, by channel.
+        pixel_norm: whether they are normalised over channels, by pixel, as in ProGAN.
+        progressive: whether pictures can be drawn at every resolution; there is then a
+            layer to image channels in every block.
+        lod: level of detail, 0 for the full resolution; see ``growth``.
     """
 
     num_blocks: int
@@ -86,6 +98,12 @@ class Generator(StyleGenerator):
     use_noise: bool = True
     stored_noise: bool = True
     norm_eps: float = 1e-8
+    const_input: bool = True
+    use_style: bool = True
+    instance_norm: bool = True
+    pixel_norm: bool = False
+    progressive: bool = False
+    lod: float = 0.0
 
     @property
     def c_dim(self) -> int:
@@ -122,11 +140,18 @@ class Generator(StyleGenerator):
             self.img_channels,
             self.channel_base,
             self.channel_max,
-            self.resample_filter,
             self.fused_resolution,
-            self.use_noise,
-            self.stored_noise,
-            self.norm_eps,
+            self.progressive,
+            LayerTraits(
+                self.resample_filter,
+                self.use_noise,
+                self.stored_noise,
+                self.norm_eps,
+                self.const_input,
+                self.use_style,
+                self.instance_norm,
+                self.pixel_norm,
+            ),
             name="synthesis",
         )
 
@@ -136,6 +161,7 @@ class Generator(StyleGenerator):
         *,
         noise_mode: str = "random",
         noise_keys: jax.Array | None = None,
+        full_size: bool = True,
     ) -> jax.Array:
         """Draws images from latents.
 
@@ -144,16 +170,29 @@ class Generator(StyleGenerator):
             noise_mode: random (fresh noise), const (the model's own maps, or fixed ones
                 where it has none) or none.
             noise_keys: [N] random keys, one for each image; needed with random.
+            full_size: whether images of a lower resolution (``lod``) are enlarged to
+                the full one, by repeating pixels.
 
         Returns:
             [N, H, W, C] float32, nominally in [-1, 1], not clipped.
 
         Raises:
-            ValueError: for a wrong shape, an unknown noise mode or missing keys.
+            ValueError: for a wrong shape, an unknown noise mode, missing keys, fields
+                that leave the latents without effect, or a lod that there is not.
         """
         where = "Generator.synthesis"
         check_shape(w_plus, "w_plus", (None, self.num_ws, self.w_dim), where=where)
         check_noise(noise_mode, noise_keys, len(w_plus), needed=self.use_noise)
-        return self.synthesis_network(
-            w_plus, noise_mode=noise_mode, noise_keys=noise_keys
+        if self.const_input and not self.use_style:
+            raise ValueError("use_style=False needs const_input=False to use w.")
+        blocks, fade = reached(self)
+        images: jax.Array = self.synthesis_network(
+            w_plus,
+            blocks=blocks,
+            fade=fade,
+            noise_mode=noise_mode,
+            noise_keys=noise_keys,
         )
+        while full_size and images.shape[1] < self.image_shape[0]:
+            images = double_nearest(images)
+        return images

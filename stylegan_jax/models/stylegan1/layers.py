@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from stylegan_jax.models.stylegan2.layers import normal_init
-from stylegan_jax.ops import upfirdn2d
+from stylegan_jax.ops import bilinear_convs, conv2d, upfirdn2d
 from stylegan_jax.types import Filter
 
 # He initialisation's gain for (leaky) rectifiers.
@@ -31,11 +31,18 @@ def instance_norm(x: jax.Array, eps: float) -> jax.Array:
     return x * jax.lax.rsqrt(variance + eps)
 
 
+def pixel_norm(x: jax.Array) -> jax.Array:
+    """Scales every pixel's vector to unit mean square: [N, H, W, C], in float32.
+
+    Karras et al. 2018, section 4.2.
+    """
+    x = x.astype(jnp.float32)
+    return x * jax.lax.rsqrt(jnp.mean(jnp.square(x), 3, keepdims=True) + 1e-8)
+
+
 def correlate(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """Convolution with zero padding that keeps the size, kernels not flipped."""
-    return jax.lax.conv_general_dilated(
-        x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
-    )
+    return conv2d(x, kernel)
 
 
 def double_nearest(x: jax.Array) -> jax.Array:
@@ -43,17 +50,15 @@ def double_nearest(x: jax.Array) -> jax.Array:
     return jnp.repeat(jnp.repeat(x, 2, 1), 2, 2)
 
 
-def spread(kernel: jax.Array) -> jax.Array:
-    """A kernel [3, 3, I, O] as the sum of its four shifts [4, 4, I, O]."""
-    k = jnp.pad(kernel, ((1, 1), (1, 1), (0, 0), (0, 0)))
-    return k[1:, 1:] + k[:-1, 1:] + k[1:, :-1] + k[:-1, :-1]
+def halve_mean(x: jax.Array) -> jax.Array:
+    """Means of 2x2 pixels: [N, 2H, 2W, C] to [N, H, W, C]."""
+    n, height, width, channels = x.shape
+    parts = x.reshape(n, height // 2, 2, width // 2, 2, channels)  # [N,H,2,W,2,C]
+    return jnp.mean(parts, (2, 4))
 
 
-def double_transposed(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """Doubling and convolution in one: a transposed convolution of stride 2.
-
-    This is not the same function as `double_nearest` and `correlate`: the kernel lies
-    the other way round.
+def double_correlated(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """`double_nearest`, then `correlate`, without multiplying a pixel four times.
 
     Args:
         x: [N, H, W, I].
@@ -62,18 +67,31 @@ def double_transposed(x: jax.Array, kernel: jax.Array) -> jax.Array:
     Returns:
         [N, 2H, 2W, O].
     """
-    return jax.lax.conv_general_dilated(
-        x,
-        spread(kernel)[::-1, ::-1],
-        (1, 1),
-        ((2, 2), (2, 2)),
-        lhs_dilation=(2, 2),
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-    )
+    return double_transposed(x, kernel[::-1, ::-1])
+
+
+def double_transposed(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Doubling and convolution in one: a transposed convolution of stride 2.
+
+    Its kernel is the sum of the four shifts of ``kernel``, so it is the transposed
+    convolution with ``kernel`` itself and sums of 2x2 pixels behind it, in which form
+    its derivatives of any order are quick (see `ops.bilinear_convs`). This is not the
+    same function as `double_correlated`: the kernel lies the other way round.
+
+    Args:
+        x: [N, H, W, I].
+        kernel: [3, 3, I, O].
+
+    Returns:
+        [N, 2H, 2W, O].
+    """
+    return upfirdn2d(bilinear_convs.up(x, kernel), (1.0, 1.0))
 
 
 def halve(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """`correlate`, then the mean of 2x2 pixels, in one convolution of stride 2.
+
+    The means are taken before, where they are cheap.
 
     Args:
         x: [N, H, W, I] of even sizes.
@@ -82,13 +100,7 @@ def halve(x: jax.Array, kernel: jax.Array) -> jax.Array:
     Returns:
         [N, H/2, W/2, O].
     """
-    return jax.lax.conv_general_dilated(
-        x,
-        spread(kernel) / 4,
-        (2, 2),
-        ((1, 1), (1, 1)),
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-    )
+    return bilinear_convs.down(upfirdn2d(x, (0.5, 0.5), padding=(1, 1, 1, 1)), kernel)
 
 
 class Dense(nn.Module):
@@ -143,8 +155,8 @@ def convolve(
         return halve(smooth(x, resample_filter), weight)
     if not up:
         return correlate(x, weight)
-    y = double_transposed(x, weight) if fused else correlate(double_nearest(x), weight)
-    return smooth(y, resample_filter)
+    double = double_transposed if fused else double_correlated
+    return smooth(double(x, weight), resample_filter)
 
 
 def smooth(x: jax.Array, resample_filter: Filter) -> jax.Array:

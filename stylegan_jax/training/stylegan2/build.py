@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,7 @@ import numpy as np
 from clu import parameter_overview
 from ml_collections import ConfigDict
 
+from stylegan_jax.checkpoints.stylegan2_generator import StyleGAN2Generator
 from stylegan_jax.data.augment.color import check_channels
 from stylegan_jax.data.mixture import hold_out
 from stylegan_jax.errors import UsageError
@@ -38,11 +39,27 @@ from stylegan_jax.training.stylegan2.steps import (
 )
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class GanRun(Run):
-    """The parts of a StyleGAN2 run.
+class Networks(NamedTuple):
+    """Generator and discriminator as they are at a moment.
 
     Attributes:
+        g: generator's module.
+        d: discriminator's module.
+        extra: variables that the moment adds to those of the state.
+    """
+
+    g: Any
+    d: Any
+    extra: dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GanRun(Run):
+    """The parts of a StyleGAN2 run, or of another GAN's with the same methods.
+
+    Attributes:
+        FAMILY: of its model files.
+        NETWORK: class of a generator ready for use.
         g: generator.
         d: discriminator.
         hyper: numbers of the steps.
@@ -56,8 +73,11 @@ class GanRun(Run):
         "loss.r1_gamma, or train.precision=float32"
     )
 
-    g: Generator
-    d: Discriminator
+    FAMILY: ClassVar[str] = "stylegan2"
+    NETWORK: ClassVar[type[StyleGAN2Generator]] = StyleGAN2Generator
+
+    g: Any
+    d: Any
     hyper: GanHyper
     parent: Parent | None = None
 
@@ -76,6 +96,23 @@ class GanRun(Run):
     def judges_snapshots(self) -> bool:
         """Where copies are watched for, every snapshot is judged."""
         return self.config.eval.watch
+
+    def networks(self, nimg: int) -> Networks:
+        """What draws and scores once ``nimg`` images are seen."""
+        del nimg  # these networks stay as they are
+        return Networks(self.g, self.d, {})
+
+    def filed(
+        self, module: Any, variables: Mapping[str, Any], nimg: int
+    ) -> tuple[Any, Mapping[str, Any]]:
+        """A network as its model file holds it once ``nimg`` images are seen."""
+        del nimg
+        return module, variables
+
+    def compared_with(self, nimg: int) -> dict[str, Any] | None:
+        """What snapshots must share for their measures to be compared."""
+        del nimg
+        return None
 
     def phases(self) -> list[Phase]:
         """The phases of a step."""
@@ -175,9 +212,7 @@ def build_run(
     check_enough(pictures, config.train.batch)
     data, held_out = hold_out(pictures, config.data.held_out)
     check_enough(data, config.train.batch)
-    augmentation = augmentation_of(config)
-    if augmentation.mode in ("ada", "fixed"):
-        check_channels(augmentation.spec, channels)
+    check_augmentation(config, channels)
     g, d = make_networks(
         config, (height, width, channels), data[0][0].label_dim, parent
     )
@@ -283,10 +318,17 @@ def make_rows(config: ConfigDict, devices: int, accumulate: int) -> np.ndarray:
 def augmentation_of(config: ConfigDict) -> Augmentation:
     """What the discriminator's images go through."""
     return make_augmentation(
-        finetune=config.init.model is not None,
+        finetune=config.init.get("model") is not None,
         mirror=config.data.mirror,
         **config.augment.to_dict(),
     )
+
+
+def check_augmentation(config: ConfigDict, channels: int) -> None:
+    """Refuses an augmentation that pictures of so many channels cannot have."""
+    augmentation = augmentation_of(config)
+    if augmentation.mode in ("ada", "fixed"):
+        check_channels(augmentation.spec, channels)
 
 
 def make_hyper(config: ConfigDict, accumulate: int) -> GanHyper:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,7 +21,6 @@ from stylegan_jax.training.stylegan2.samples import (
 )
 from stylegan_jax.training.stylegan2.state import GanState
 from stylegan_jax.training.updates import to_model_range
-from stylegan_jax.types import Params
 
 # Pictures that the discriminator scores at a time, in whole groups.
 _AT_A_TIME = 32
@@ -61,6 +63,10 @@ class Evaluation:
         return figures
 
 
+def _score(d: nn.Module, variables: Any, x: jax.Array, c: jax.Array) -> Any:
+    return d.apply(variables, x, c)
+
+
 class _Scores:
     """The discriminator's opinion of pictures that it learns from, and of others."""
 
@@ -70,26 +76,34 @@ class _Scores:
         reals: dict[str, np.ndarray],
         held_out: dict[str, np.ndarray],
     ):
-        self._score = jax.jit(run.d.apply)
+        self._run, self._score = run, jax.jit(_score, static_argnums=0)
         group = run.d.mbstd_group_size
         self._batch = -(-_AT_A_TIME // group) * group
         self._reals, self._held_out = reals, held_out
 
     def gap(self, state: GanState, fakes: np.ndarray, labels: np.ndarray) -> float:
         """``discriminator_gap`` of the mean scores, nothing augmented."""
-        params, known, new = local(state.d_params), self._reals, self._held_out
+        known, new = self._reals, self._held_out
+        networks = self._run.networks(int(state.nimg))
+        variables = {"params": local(state.d_params), **networks.extra}
+
+        def mean(images: np.ndarray, labels: np.ndarray) -> float:
+            return self._mean(networks.d, variables, images, labels)
+
         return discriminator_gap(
-            training=self._mean(params, known["image"], known["label"]),
-            held_out=self._mean(params, new["image"], new["label"]),
-            drawn=self._mean(params, fakes, labels),
+            training=mean(known["image"], known["label"]),
+            held_out=mean(new["image"], new["label"]),
+            drawn=mean(fakes, labels),
         )
 
-    def _mean(self, params: Params, images: np.ndarray, labels: np.ndarray) -> float:
+    def _mean(
+        self, d: nn.Module, variables: Any, images: np.ndarray, labels: np.ndarray
+    ) -> float:
         scores = []
         for start in range(0, len(images), self._batch):
             # The last groups are filled up from the first pictures: one shape compiles.
             rows = np.arange(start, start + self._batch) % len(images)
             x = to_model_range(jnp.asarray(images[rows]))
-            found = self._score({"params": params}, x, labels[rows])
+            found = self._score(d, variables, x, labels[rows])
             scores.append(np.asarray(found)[: len(images) - start])
         return float(np.mean(np.concatenate(scores), dtype=np.float64))

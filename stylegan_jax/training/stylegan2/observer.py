@@ -1,4 +1,4 @@
-"""What a StyleGAN2 run leaves besides its checkpoints: grids, models, measures."""
+"""What a GAN's run leaves besides its checkpoints: grids, models, measures."""
 
 from __future__ import annotations
 
@@ -83,15 +83,16 @@ class Snapshots:
         Older moments keep ``snapshot.parts``; the newest, the best and the last one
         from before overfitting keep all, so that another run can start from them.
         """
-        kimg = nimg // 1000
-        g, d, parent = self._run.g, self._run.d, self._run.parent
-        generator = "stylegan2.generator"
+        kimg, run, parent = nimg // 1000, self._run, self._run.parent
+        generator = f"{run.FAMILY}.generator"
+        discriminator = f"{run.FAMILY}.discriminator"
+        d = {"params": state.d_params}
         self._files.write(
             kimg,
             {
-                "g_ema": (generator, g, state.g_ema_variables()),
-                "g": (generator, g, state.g_variables()),
-                "d": ("stylegan2.discriminator", d, {"params": state.d_params}),
+                "g_ema": (generator, *run.filed(run.g, state.g_ema_variables(), nimg)),
+                "g": (generator, *run.filed(run.g, state.g_variables(), nimg)),
+                "d": (discriminator, *run.filed(run.d, d, nimg)),
             },
             provenance=self._provenance(nimg, measured),
             licence=licence_after(parent.licence if parent else None),
@@ -99,7 +100,11 @@ class Snapshots:
         if measured and "swd/mean" in measured:
             # A generator that draws the training set again is the nearest of all.
             self._files.note_best(
-                kimg, "swd/mean", measured["swd/mean"], overfitted=overfitted(measured)
+                kimg,
+                "swd/mean",
+                measured["swd/mean"],
+                overfitted=overfitted(measured),
+                measured_with=run.compared_with(nimg),
             )
         self._note_watch(kimg, nimg, measured)
         self._files.remove_old(whole={last_good(self._files.folder)})

@@ -66,11 +66,7 @@ def resolve(config: ConfigDict, height: int, width: int, devices: int) -> Config
     check(config)
     config = config.copy_and_resolve_references()
     size = max(height, width)
-    if min(height, width) < 16 and config.eval.every_kimg > 0:
-        raise UsageError(
-            f"Pictures of {height}x{width} are too small for the sliced Wasserstein "
-            "distance, which needs 16 pixels: set --config.eval.every_kimg=0."
-        )
+    check_measurable(config, height, width)
     _batch(config, size, devices)
     batch = config.train.batch
     model, train, loss = config.model, config.train, config.loss
@@ -82,13 +78,31 @@ def resolve(config: ConfigDict, height: int, width: int, devices: int) -> Config
     _default(loss, "r1_gamma", 0.0002 * size**2 / batch)
     _default(config.ema, "kimg", batch * 10 / 32)
     _default(config.ema, "rampup", 0.05)
-    _check_statistics(config)
+    check_statistics(config)
     if train.precision in ("bfloat16", "float16"):
         _default(model, "conv_clamp", 256.0)
     return config
 
 
-def _check_statistics(config: ConfigDict) -> None:
+def check_measurable(config: ConfigDict, height: int, width: int) -> None:
+    """Refuses measures of pictures that are too small for them.
+
+    Raises:
+        UsageError: with what to set.
+    """
+    if min(height, width) < 16 and config.eval.every_kimg > 0:
+        raise UsageError(
+            f"Pictures of {height}x{width} are too small for the sliced Wasserstein "
+            "distance, which needs 16 pixels: set --config.eval.every_kimg=0."
+        )
+
+
+def check_statistics(config: ConfigDict) -> None:
+    """Refuses minibatch statistics that do not divide the channels.
+
+    Raises:
+        UsageError: with what to set.
+    """
     model = config.model
     channels = min(model.channel_base // 4, model.channel_max)
     if model.mbstd_num_channels > 0 and channels % model.mbstd_num_channels:
@@ -119,18 +133,19 @@ def _batch(config: ConfigDict, size: int, devices: int) -> None:
         model.mbstd_group_size = fitting[0] if fitting else 4
 
 
-def check(config: ConfigDict) -> None:
+def check(config: ConfigDict, ranges: Ranges | None = None) -> None:
     """Refuses values out of range; every offender is named in one message.
 
     None stands for what is derived, and is refused where nothing is.
 
     Args:
         config: as ``experiment.load_config`` gives it.
+        ranges: of the trainer; None for StyleGAN2's.
 
     Raises:
         UsageError: naming every offender.
     """
-    wrong = RANGES.offenders(config)
+    wrong = (ranges or RANGES).offenders(config)
     unknown = [str(m) for m in config.eval.metrics or () if m not in METRICS]
     if unknown:
         wrong.append(

@@ -1,4 +1,4 @@
-"""Sample grids of a StyleGAN2 run, and the pictures that it is compared with."""
+"""Sample grids of a GAN's run, and the pictures that it is compared with."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 
 from stylegan_jax.checkpoints.pictures import image_grid, save_png
-from stylegan_jax.checkpoints.stylegan2_generator import StyleGAN2Generator
 from stylegan_jax.data.mixture import Weighted
 from stylegan_jax.data.pipeline import make_stream
 from stylegan_jax.training.grids import local, viewable
@@ -22,7 +21,8 @@ class Samples:
     def __init__(self, run: GanRun, workdir: Path):
         """Takes the first pictures of the data for the reals' grid and the labels."""
         self._folder = workdir / "samples"
-        self._generator = StyleGAN2Generator(run.g, {})
+        self._run = run
+        self._generator = run.NETWORK(run.networks(0).g, {})
         num = min(run.config.snapshot.grid, available(run.data))
         self.reals = real_pictures(run.data, num, run.config.train.seed)
 
@@ -33,8 +33,12 @@ class Samples:
 
     def draw(self, state: GanState, num: int, first_seed: int = 0) -> np.ndarray:
         """Pictures [num, H, W, C] uint8 of the averaged generator, seeds in a row."""
-        labels = self.labels(num) if self._generator.module.c_dim else None
-        generator = self._generator.replace(local(state.g_ema_variables()))
+        networks = self._run.networks(int(state.nimg))
+        if networks.g != self._generator.module:
+            self._generator = self._run.NETWORK(networks.g, {})
+        labels = self.labels(num) if networks.g.c_dim else None
+        variables = {**local(state.g_ema_variables()), **networks.extra}
+        generator = self._generator.replace(variables)
         return generator.images(range(first_seed, first_seed + num), labels=labels)
 
     def write_reals(self) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
 
-from stylegan_jax.models.stylegan2 import Discriminator, Generator
 from stylegan_jax.training.rngs import Stream, stream_key
 from stylegan_jax.training.stylegan2.augmentation import Augmentation, AugmentState
 from stylegan_jax.types import Params
@@ -59,8 +60,8 @@ class GanState(flax.struct.PyTreeNode):
 
 
 def init_state(
-    g: Generator,
-    d: Discriminator,
+    g: Any,
+    d: Any,
     g_opt: optax.GradientTransformation,
     d_opt: optax.GradientTransformation,
     key: jax.Array,
@@ -72,7 +73,7 @@ def init_state(
     """Draws fresh networks and empty optimisers.
 
     Args:
-        g: generator.
+        g: generator, StyleGAN2's or another with the same methods.
         d: discriminator.
         g_opt: the generator's optimiser.
         d_opt: the discriminator's optimiser.

@@ -17,7 +17,6 @@ import optax
 
 from stylegan_jax.losses import adversarial, regularisers
 from stylegan_jax.losses.correspondence import cross_domain_correspondence
-from stylegan_jax.models.stylegan2 import Discriminator, Generator
 from stylegan_jax.models.stylegan2.layers import BLOCK_OUTPUT
 from stylegan_jax.models.stylegan2.synthesis import SynthesisLayer
 from stylegan_jax.training import optim, rngs, spmd
@@ -25,6 +24,7 @@ from stylegan_jax.training.rngs import Draw, Stream
 from stylegan_jax.training.run import Batch, Metrics, Phase
 from stylegan_jax.training.stylegan2.augmentation import Augmentation
 from stylegan_jax.training.stylegan2.freeze import Freeze
+from stylegan_jax.training.stylegan2.scores import Scores
 from stylegan_jax.training.stylegan2.state import GanState
 from stylegan_jax.training.updates import (
     accumulate,
@@ -95,17 +95,17 @@ def optimisers(
     )
 
 
-def make_phases(g: Generator, d: Discriminator, hyper: GanHyper) -> list[Phase]:
+def make_phases(g: Any, d: Any, hyper: GanHyper) -> list[Phase]:
     """The phases of a step, in their order; those with weight 0 are left out."""
     losses = GanLosses(g, d, hyper)
     g_opt, d_opt = optimisers(hyper)
-    phases = [Phase("g_main", 1, _update("g", losses.g_main, g_opt, losses))]
+    phases = [Phase("g_main", 1, make_update("g", losses.g_main, g_opt, losses))]
     if hyper.pl_weight > 0:
-        step = _update("g", losses.g_reg, g_opt, losses)
+        step = make_update("g", losses.g_reg, g_opt, losses)
         phases.append(Phase("g_reg", hyper.g_reg_interval, step))
-    phases.append(Phase("d_main", 1, _update("d", losses.d_main, d_opt, losses)))
+    phases.append(Phase("d_main", 1, make_update("d", losses.d_main, d_opt, losses)))
     if hyper.r1_gamma > 0:
-        step = _update("d", losses.d_reg, d_opt, losses)
+        step = make_update("d", losses.d_reg, d_opt, losses)
         phases.append(Phase("d_reg", hyper.d_reg_interval, step))
     return phases
 
@@ -116,11 +116,12 @@ class GanLosses:
 
     ``batch`` holds one device's samples of one accumulation step: ``image`` [n,H,W,C]
     uint8, ``label`` [n,c_dim] float32, ``index`` [n] int. ``aux`` has ``metrics``
-    (scalars) and the means that update the state.
+    (scalars) and the means that update the state. The networks are StyleGAN2's, or
+    others with the same methods.
     """
 
-    g: Generator
-    d: Discriminator
+    g: Any
+    d: Any
     hyper: GanHyper
 
     def g_main(self, params, state, batch, key):
@@ -134,8 +135,8 @@ class GanLosses:
         else:
             fake = self._draw(params, state, w_plus, keys)
         fake = self._augmented(fake, state, keys, Draw.AUGMENT_FAKE)
-        logits = self._score(state.d_params, fake, label)
-        loss = jnp.mean(adversarial.generator_nonsaturating(logits))
+        logits = self._score(state.d_params, state, fake, label)
+        loss = jnp.mean(self._g_loss(logits))
         metrics = {"loss/g_main": loss, "scores/fake": jnp.mean(logits)}
         if keeps:
             distance = self._correspondence(features, state, keys, label)
@@ -173,22 +174,25 @@ class GanLosses:
         label = batch["label"]
         _, w_plus = self._latents(state.g_params, state, keys, label)
         fake = self._draw(state.g_params, state, w_plus, keys)
-        fake = self._augmented(fake, state, keys, Draw.AUGMENT_FAKE)
         fake = jax.lax.stop_gradient(fake)
-        real = to_model_range(batch["image"])
-        real = self._augmented(real, state, keys, Draw.AUGMENT_REAL)
-        fake_logits, real_logits = self._score_both(params, fake, real, label)
-        loss = jnp.mean(adversarial.discriminator_fake(fake_logits))
-        loss += jnp.mean(adversarial.discriminator_real(real_logits))
+        real = self._reals(state, batch)
+        score = Scores(
+            lambda images, label: self._score(params, state, images, label),
+            lambda images, draw: self._augmented(images, state, keys, draw),
+            label,
+            self.d.mbstd_group_size,
+        )
+        loss, real_logits, penalty, found = self._d_loss(score, real, fake, keys)
         real_sign = jnp.mean(jnp.sign(real_logits))
         metrics = {
+            **found,
             "loss/d_main": loss,
             "scores/real": jnp.mean(real_logits),
             "scores/real_sign": real_sign,
         }
         if self.hyper.augmentation.active:
             metrics["augment/p"] = state.augment.p
-        return loss, {"metrics": metrics, "real_sign": real_sign}
+        return loss + penalty, {"metrics": metrics, "real_sign": real_sign}
 
     def d_reg(self, params, state, batch, key):
         """R1 penalty, on the pictures before they are augmented."""
@@ -196,9 +200,9 @@ class GanLosses:
 
         def logits(x):
             x = self._augmented(x, state, keys, Draw.AUGMENT_REAL)
-            return self._score(params, x, batch["label"])
+            return self._score(params, state, x, batch["label"])
 
-        penalties, _ = regularisers.r1_penalty(logits, to_model_range(batch["image"]))
+        penalties, _ = regularisers.r1_penalty(logits, self._reals(state, batch))
         penalty = jnp.mean(penalties)
         loss = penalty * (self.hyper.r1_gamma / 2) * self.hyper.d_reg_interval
         return loss, {"metrics": {"reg/r1": penalty}}
@@ -226,8 +230,12 @@ class GanLosses:
         """First layer that takes the second latent; num_ws where there is no mixing."""
         chance, place = jax.random.split(key)
         mixes = jax.random.uniform(chance) < self.hyper.style_mixing_prob
-        cutoff = jax.random.randint(place, (), 1, self.g.num_ws)
+        cutoff = jax.random.randint(place, (), 1, self._num_layers())
         return jnp.where(mixes, cutoff, self.g.num_ws)
+
+    def _num_layers(self):
+        """Layers that latents reach."""
+        return self.g.num_ws
 
     def _w(self, params, state, z, label):
         variables = {"params": params, "moving_stats": state.moving_stats}
@@ -274,20 +282,27 @@ class GanLosses:
         keys = rngs.split(keys, draw)
         return self.hyper.augmentation.apply(images, keys, state.augment)
 
-    def _score(self, params, images, label):
-        return self._lean(self.d.apply)({"params": params}, images, label)
+    def _reals(self, state, batch):
+        del state
+        return to_model_range(batch["image"])
 
-    def _score_both(self, params, fake, real, label):
-        """Logits of fake and real images in one pass, in groups of their own.
+    def _d_loss(self, score, real, fake, keys):
+        """Loss, the reals' logits, a penalty that adds to the loss, and its metrics.
 
-        One pass of 2N images took 0.84 to 0.88 of the time of two of N (D's step at 64
-        px, batch 8, on a CPU): one sum for each weight's gradient, larger products.
+        ``score`` augments and gives logits, see `Scores`.
         """
-        rows = self.d.mbstd_group_size
-        images = _side_by_side(fake, real, rows)
-        logits = self._score(params, images, _side_by_side(label, label, rows))
-        both = logits.reshape(rows, 2, -1)
-        return both[:, 0].reshape(-1), both[:, 1].reshape(-1)
+        del keys
+        fake_logits, real_logits = score.both(fake, real)
+        loss = jnp.mean(adversarial.discriminator_fake(fake_logits))
+        loss += jnp.mean(adversarial.discriminator_real(real_logits))
+        return loss, real_logits, 0.0, {}
+
+    def _g_loss(self, logits):
+        return adversarial.generator_nonsaturating(logits)
+
+    def _score(self, params, state, images, label):
+        del state  # a network that grows depends on it
+        return self._lean(self.d.apply)({"params": params}, images, label)
 
     def _lean(self, function):
         """Keeps a network's blocks' outputs alone for the backward pass, if asked to.
@@ -300,22 +315,13 @@ class GanLosses:
         return jax.checkpoint(function, policy=kept)
 
 
-def _side_by_side(a, b, rows: int):
-    """Two batches as one in which no minibatch-std group holds both.
-
-    Sample i of N is in group i mod N/G: rows of N/G samples, a's before b's.
-    """
-    parts = [x.reshape(rows, len(x) // rows, *x.shape[1:]) for x in (a, b)]
-    return jnp.concatenate(parts, 1).reshape(2 * len(a), *a.shape[1:])
-
-
-def _update(
+def make_update(
     network: str,
     loss: Callable,
     optimiser: optax.GradientTransformation,
     losses: GanLosses,
 ) -> Step:
-    """Turns a loss into a step that updates ``network`` ("g" or "d")."""
+    """Turns one of ``losses`` into a step that updates ``network`` ("g" or "d")."""
     hyper = losses.hyper
 
     def step(state: GanState, batch: Batch, key: jax.Array):

@@ -2,12 +2,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from slow_convs import compiled, slow
 
 from stylegan_jax.models.stylegan1 import Discriminator, Generator
 from stylegan_jax.models.stylegan1.layers import (
     Dense,
-    correlate,
-    double_nearest,
+    double_correlated,
     double_transposed,
     halve,
     instance_norm,
@@ -68,18 +68,77 @@ def test_smoothing_keeps_the_size_and_the_mean_inside():
     np.testing.assert_allclose(y[0, 0, 0], 0.75**2)
 
 
-def test_halving_is_a_convolution_then_a_mean():
-    x, kernel = _normal(0, 2, 8, 6, 3), _normal(1, 3, 3, 3, 5)
-    y = correlate(x, kernel).reshape(2, 4, 2, 3, 2, 5).mean((2, 4))
-    np.testing.assert_allclose(halve(x, kernel), y, atol=1e-4)
+def _plain(x, kernel, **options):
+    """A convolution as XLA has it, with XLA's own derivatives."""
+    return jax.lax.conv_general_dilated(
+        x, kernel, dimension_numbers=("NHWC", "HWIO", "NHWC"), **options
+    )
 
 
-def test_the_fused_doubling_is_the_other_with_the_kernel_turned():
+def _plain_up(x, kernel):
+    doubled = jnp.repeat(jnp.repeat(x, 2, 1), 2, 2)
+    return _plain(doubled, kernel, window_strides=(1, 1), padding="SAME")
+
+
+def _plain_fused(x, kernel):
+    """A transposed convolution with the sum of the kernel's four shifts."""
+    k = jnp.pad(kernel, ((1, 1), (1, 1), (0, 0), (0, 0)))
+    k = k[1:, 1:] + k[:-1, 1:] + k[1:, :-1] + k[:-1, :-1]
+    sides = ((2, 2), (2, 2))
+    flipped = k[::-1, ::-1]
+    return _plain(x, flipped, window_strides=(1, 1), padding=sides, lhs_dilation=(2, 2))
+
+
+def _plain_down(x, kernel):
+    n, height, width, _ = x.shape
+    y = _plain(x, kernel, window_strides=(1, 1), padding="SAME")
+    return y.reshape(n, height // 2, 2, width // 2, 2, -1).mean((2, 4))
+
+
+@pytest.mark.parametrize(
+    ("ours", "plain"),
+    [
+        (double_correlated, _plain_up),
+        (double_transposed, _plain_fused),
+        (halve, _plain_down),
+    ],
+)
+def test_resampling_convolutions_and_their_derivatives(ours, plain):
     x, kernel = _normal(0, 2, 4, 6, 3), _normal(1, 3, 3, 3, 5)
-    fused = double_transposed(x, kernel)
-    turned = correlate(double_nearest(x), kernel[::-1, ::-1])
-    np.testing.assert_allclose(fused, turned, atol=1e-4)
-    assert not np.allclose(fused, correlate(double_nearest(x), kernel), atol=0.1)
+
+    def both(form):
+        def slope(x, kernel):
+            # As in R1: the square of a gradient, differentiated for the kernel.
+            return jax.grad(lambda x: jnp.sum(jnp.sin(form(x, kernel))))(x)
+
+        def penalty(x, kernel):
+            return jnp.sum(jnp.square(slope(x, kernel)))
+
+        return jax.jit(
+            lambda x, kernel: (
+                form(x, kernel),
+                slope(x, kernel),
+                jax.grad(penalty, (0, 1))(x, kernel),
+            )
+        )(x, kernel)
+
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-3),
+        both(ours),
+        both(plain),
+    )
+
+
+@pytest.mark.parametrize("form", [double_correlated, double_transposed, halve])
+def test_no_derivative_runs_through_a_loop(form):
+    text = compiled(form, 2, _normal(0, 2, 10, 10, 4), _normal(1, 3, 3, 4, 5))
+    assert "ENTRY" in text and not slow(text), "\n".join(slow(text))
+
+
+def test_the_two_doublings_are_different_functions():
+    x, kernel = _normal(0, 2, 4, 6, 3), _normal(1, 3, 3, 3, 5)
+    fused, plain = double_transposed(x, kernel), double_correlated(x, kernel)
+    assert not np.allclose(fused, plain, atol=0.1)
 
 
 def test_noise_modes(network):

@@ -101,7 +101,7 @@ def discriminator_scopes(config: Mapping[str, Any]) -> Scopes:
 
 
 def check_kwargs(static: Mapping[str, Any], *, where: object) -> None:
-    """Refuses a network whose arguments ask for what this program does not compute.
+    """Refuses a network whose arguments ask for what the rules here do not read.
 
     Raises:
         UserError: lists the arguments.
@@ -114,8 +114,8 @@ def check_kwargs(static: Mapping[str, Any], *, where: object) -> None:
     ]
     if odd:
         raise UserError(
-            f"{where} was built with {', '.join(odd)}, which this program does not "
-            "compute: it cannot be converted."
+            f"{where} was built with {', '.join(odd)}, which this converter does not "
+            "read: it cannot be converted."
         )
 
 
