@@ -236,3 +236,13 @@ def test_mistakes_go_back_as_sentences(monkeypatch, capsys, changes, answer):
     plan_worker.main()
     last = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert last["usage"] is answer["usage"] and last["error"]
+
+
+def test_a_plan_says_which_stage_of_a_run_that_grows_it_is_of():
+    plan, said = make(config="stylegan1", phases=("end",), search=False)
+    assert plan["stage"] == (
+        "16x16 from 600 to 25000 kimg, fading in for 600 kimg: batch 32, learning rate "
+        "0.001"
+    )
+    assert f"of the stages this one: {plan['stage']}" in said
+    assert f"of its stages: {plan['stage']}" in plan_table.describe(plan)
