@@ -116,7 +116,7 @@ def test_what_the_arguments_alone_tell(small, static, field, value):
     [
         (
             {"use_pixel_norm": True, "nonlinearity": "relu"},
-            "nonlinearity='relu', use_pixel_norm=True, which this program does not",
+            "nonlinearity='relu', use_pixel_norm=True, which this converter does not",
         ),
         ({"use_wscale": np.ones(2)}, "use_wscale=array"),
         ({"fused_scale": [1]}, r"fused_scale=\[1\], which means nothing"),
