@@ -1,9 +1,9 @@
 """Model files: one safetensors file per model, with a JSON document in its header.
 
 Tensors are named ``<collection>/<path>``, e.g. ``params/mapping/fc0/weight``. The
-header's ``__metadata__`` holds one key, ``stylegan_jax``: a JSON document with
-``format``, ``family``, ``config`` (constructor fields), ``provenance`` and ``licence``.
-Reading executes nothing from the file and takes no more memory than the file is long.
+header's ``__metadata__`` holds a key ``stylegan_jax``: a JSON document of ``format``,
+``family``, ``config`` (constructor fields), ``provenance`` and ``licence``. Reading
+executes nothing of the file and takes no more memory than it is long.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ FAMILIES = (
     "stylegan1.generator",
     "stylegan1.discriminator",
     "mobilestylegan",
+    "facespace",
     "facespace.encoder",
     "psp",
     "psp.encoder",
