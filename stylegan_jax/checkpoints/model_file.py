@@ -2,8 +2,8 @@
 
 Tensors are named ``<collection>/<path>``, e.g. ``params/mapping/fc0/weight``. The
 header's ``__metadata__`` holds a key ``stylegan_jax``: a JSON document of ``format``,
-``family``, ``config`` (constructor fields), ``provenance`` and ``licence``. Reading
-executes nothing of the file and takes no more memory than it is long.
+``family``, ``config`` (constructor fields), ``provenance`` and ``licence``. Nothing of
+it is executed, and reading takes no more memory than the file is long.
 """
 
 from __future__ import annotations
@@ -49,8 +49,7 @@ FAMILIES = (
     "attributes",
 )
 
-# The safetensors library's own limit on headers.
-MAX_HEADER_BYTES = 100_000_000
+MAX_HEADER_BYTES = 100_000_000  # the safetensors library's own limit
 MAX_RANK = 16
 
 # The tensor types a model file may hold, by their safetensors names.
