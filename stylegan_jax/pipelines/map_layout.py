@@ -15,8 +15,8 @@ def place_boxes(
     """Centres of equal boxes near points, inside a page, none over another.
 
     1. Boxes that overlap push each other apart, along the axis where that is less.
-    2. Where that does not come to rest, or they are many, they go to the places of a grid, so that the
-       sum of the squared ways is least.
+    2. Where that does not come to rest, or they are many, they go to the places of a
+       grid, so that the sum of the squared ways is least.
 
     Args:
         points: [N, 2] float64, x and y in pixels of the page.

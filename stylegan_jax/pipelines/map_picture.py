@@ -28,7 +28,7 @@ from stylegan_jax.pipelines.page_text import (
 
 PANEL, LINE, ACCENT = (255, 255, 255), (225, 221, 213), (47, 111, 181)
 # Sides of a panel in pixels: for a dozen points, and for as many as there may be.
-SMALL, LARGE, FEW, MANY = 640, 1200, 16, 64
+SMALL, LARGE, FEW, MANY = 640, 1200, 16, 24
 # The share of a panel that boxes cover at most, and a box's side in pixels.
 COVERED, LARGEST_BOX = 0.4, 112
 # More would be too small to be read.
