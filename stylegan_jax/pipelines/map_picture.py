@@ -165,9 +165,11 @@ def _draw_points(page, draw, corner, side, laid: Map, names, pictures) -> None:
 
 
 def _label(name: str, font, width: int) -> str:
-    """A name, or its first word where there is no room for more."""
+    """A name, cut to fit, or its first word where little room is left."""
     text = drawable(name)
-    return text if width_of(text, font) <= width else cut(text.split()[0], font, width)
+    if width_of(text, font) > width and width < 64:
+        text = text.split()[0]
+    return cut(text, font, width)
 
 
 def _in_panel(points: np.ndarray, side: int, box: int) -> np.ndarray:
