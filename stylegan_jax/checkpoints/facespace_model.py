@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -65,7 +66,7 @@ class FaceSpaceModel(Network):
             {k: v["generator"] for k, v in networks.items() if "generator" in v},
             metadata=self.metadata,
         )
-        self._encoding = Tiles(self._encode_rows, self.encoder.variables)
+        self._encoding = Tiles(partial(_encode, module), self.encoder.variables)
         self._drawing: dict[str, Tiles] = {}
 
     @staticmethod
@@ -223,6 +224,15 @@ class FaceSpaceModel(Network):
         """[w_dim] float32: the generator's mean latent, which is nobody."""
         return np.asarray(self.generator.variables["moving_stats"]["mapping"]["w_avg"])
 
+    def with_encoder(self, other: FaceSpaceModel) -> FaceSpaceModel:
+        """A space with the same generator; what is compiled of this one serves it."""
+        new = FaceSpaceModel(
+            other.module, other.variables, faces=other.faces, metadata=other.metadata
+        )
+        new.generator, new._drawing = self.generator, self._drawing
+        new._encoding = self._encoding.with_variables(other.encoder.variables)
+        return new
+
     def vectors(self, weights: Any) -> np.ndarray:
         """Blends of the photos as inputs.
 
@@ -344,12 +354,8 @@ class FaceSpaceModel(Network):
     ) -> Iterator[np.ndarray]:
         """Runs groups of tiles, a few in flight."""
         if noise_mode not in self._drawing:
-            module = self.module.generator
-
-            def picture(variables: Any, w_plus: jax.Array) -> jax.Array:
-                return to_bytes(synthesise(module, noise_mode, variables, w_plus, None))
-
-            self._drawing[noise_mode] = Tiles(picture, self.generator.variables)
+            function = partial(_picture, self.module, noise_mode)
+            self._drawing[noise_mode] = Tiles(function, self.generator.variables)
         tiles, tile = self._drawing[noise_mode], self.generator.tile
         devices = Tiles.devices(len(rows), tile)
         group = tile * devices
@@ -362,11 +368,6 @@ class FaceSpaceModel(Network):
                 yield np.asarray(drawn)[:count]
         for drawn, count in pending:
             yield np.asarray(drawn)[:count]
-
-    def _encode_rows(self, variables: Any, v: jax.Array) -> jax.Array:
-        with jax.default_matmul_precision("highest"):
-            w_plus: Any = self.module.encoder.apply(variables, v)
-        return w_plus
 
     def save(
         self,
@@ -394,3 +395,15 @@ class FaceSpaceModel(Network):
             provenance=self.provenance if provenance is None else provenance,
             licence=known if licence is None else licence,
         )
+
+
+def _encode(module: FaceSpace, variables: Any, v: jax.Array) -> jax.Array:
+    with jax.default_matmul_precision("highest"):
+        w: Any = module.encoder.apply(variables, v)
+    return w
+
+
+def _picture(
+    module: FaceSpace, noise_mode: str, variables: Any, w_plus: jax.Array
+) -> jax.Array:
+    return to_bytes(synthesise(module.generator, noise_mode, variables, w_plus, None))
