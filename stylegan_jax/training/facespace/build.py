@@ -142,12 +142,12 @@ class FaceSpaceRun(Run):
         """Sizes, losses, phases and notes."""
         count = parameter_overview.count_parameters(state.params)
         model, line = self.config.model, self.hyper.timeline
+        own = self.module.encoder
         weights = ", ".join(f"{v:g} {k}" for k, v in self.hyper.weights.items())
-        width = self.module.encoder.input_dim
         last = f", then {line.last} that look at pixels" if line.last else ""
         return [
-            f"encoder {count / 1e6:.2f} M parameters from {model.kind} [{width}] to "
-            f"{model.space} [{self.module.encoder.num_ws}, {self.module.encoder.w_dim}]",
+            f"encoder {count / 1e6:.2f} M parameters from {model.kind} "
+            f"[{own.input_dim}] to {model.space} [{own.num_ws}, {own.w_dim}]",
             f"losses: {weights}",
             f"{1 + line.cycles} phases of {line.steps} steps{last}",
             *self.notes,

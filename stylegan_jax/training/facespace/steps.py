@@ -1,4 +1,4 @@
-"""A face space's one phase as a step ``(state, batch, key, frozen) -> (state, metrics)``.
+"""A face space's phase: a step ``(state, batch, key, frozen) -> (state, metrics)``.
 
 Encoder and leaves are moved together, both by what they were before the step. Written
 against the axis ``data`` (see ``spmd``).
@@ -178,12 +178,11 @@ def make_step(own: Losses):
         updates, opt = optimiser.update(gradients[0], opt)
         rate = hyper.learning_rate * now.rate
         params = jax.tree.map(lambda p, u: p - rate * u, state.params, updates)
-        leaves = move_leaves(
-            state.leaves,
-            gradients[1],
-            (seen > 0) & (now.propagation > 0),
-            hyper.leaf_learning_rate * now.rate,
-        )
+        leaves = state.leaves
+        if "propagation" in hyper.weights:
+            moved = (seen > 0) & (now.propagation > 0)
+            leaf_rate = hyper.leaf_learning_rate * now.rate
+            leaves = move_leaves(leaves, gradients[1], moved, leaf_rate)
         metrics = {**aux, "nonfinite/facespace": bad, "schedule/rate": rate}
         return state.replace(params=params, opt=opt, leaves=leaves), metrics
 
