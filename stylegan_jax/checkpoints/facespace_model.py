@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import collections
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,10 +13,10 @@ import numpy as np
 
 from stylegan_jax.checkpoints import facespace_config as configs
 from stylegan_jax.checkpoints.arguments import check_array
-from stylegan_jax.checkpoints.drawing import synthesise, to_bytes
 from stylegan_jax.checkpoints.facespace import FaceSpaceEncoder
 from stylegan_jax.checkpoints.facespace_config import Faces
 from stylegan_jax.checkpoints.generator import GeneratorNetwork
+from stylegan_jax.checkpoints.latent_pictures import LatentPictures
 from stylegan_jax.checkpoints.model_file import ModelFile, save_model
 from stylegan_jax.checkpoints.network import Network
 from stylegan_jax.checkpoints.structure import fit_variables, variable_shapes
@@ -29,7 +29,6 @@ FAMILY = "facespace"
 CODES = "codes"
 # Inputs are encoded so many at a time, whatever is asked for: see `Tiles`.
 CODE_TILE = 16
-NOISE_MODES = ("none", "const")
 
 
 class FaceSpaceModel(Network):
@@ -65,8 +64,8 @@ class FaceSpaceModel(Network):
             {k: v["generator"] for k, v in networks.items() if "generator" in v},
             metadata=self.metadata,
         )
-        self._encoding = Tiles(self._encode_rows, self.encoder.variables)
-        self._drawing: dict[str, Tiles] = {}
+        self._encoding = Tiles(partial(_encode, module), self.encoder.variables)
+        self._pictures = LatentPictures(self.generator)
 
     @staticmethod
     def example(module: FaceSpace) -> tuple[jax.ShapeDtypeStruct, ...]:
@@ -223,6 +222,15 @@ class FaceSpaceModel(Network):
         """[w_dim] float32: the generator's mean latent, which is nobody."""
         return np.asarray(self.generator.variables["moving_stats"]["mapping"]["w_avg"])
 
+    def with_encoder(self, other: FaceSpaceModel) -> FaceSpaceModel:
+        """A space with the same generator; what is compiled of this one serves it."""
+        new = FaceSpaceModel(
+            other.module, other.variables, faces=other.faces, metadata=other.metadata
+        )
+        new.generator, new._pictures = self.generator, self._pictures
+        new._encoding = self._encoding.with_variables(other.encoder.variables)
+        return new
+
     def vectors(self, weights: Any) -> np.ndarray:
         """Blends of the photos as inputs.
 
@@ -329,44 +337,7 @@ class FaceSpaceModel(Network):
         self, w_plus: Any, *, batch: int | None = None, noise_mode: str = "none"
     ) -> Iterator[np.ndarray]:
         """Draws as `draw` does and yields parts [m, H, W, C] uint8 in order."""
-        if noise_mode not in NOISE_MODES:
-            raise UserError(f"unknown noise_mode {noise_mode!r}: choose none or const.")
-        if batch is not None and batch < 1:
-            raise UserError(f"batch is at least 1, got {batch}.")
-        rows = np.asarray(w_plus, np.float32)
-        check_array(rows, "w_plus", ("M", self.num_ws, self.w_dim))
-        if not len(rows):
-            raise UserError("w_plus holds no rows: give at least one.")
-        return self._draw(rows, batch, noise_mode)
-
-    def _draw(
-        self, rows: np.ndarray, batch: int | None, noise_mode: str
-    ) -> Iterator[np.ndarray]:
-        """Runs groups of tiles, a few in flight."""
-        if noise_mode not in self._drawing:
-            module = self.module.generator
-
-            def picture(variables: Any, w_plus: jax.Array) -> jax.Array:
-                return to_bytes(synthesise(module, noise_mode, variables, w_plus, None))
-
-            self._drawing[noise_mode] = Tiles(picture, self.generator.variables)
-        tiles, tile = self._drawing[noise_mode], self.generator.tile
-        devices = Tiles.devices(len(rows), tile)
-        group = tile * devices
-        pending: collections.deque[tuple[jax.Array, int]] = collections.deque()
-        for start in range(0, len(rows), group):
-            part = rows[start : start + group]
-            pending.append((tiles.start(part, tile, devices), len(part)))
-            if len(pending) >= max(1, (batch or 2 * group) // group):
-                drawn, count = pending.popleft()
-                yield np.asarray(drawn)[:count]
-        for drawn, count in pending:
-            yield np.asarray(drawn)[:count]
-
-    def _encode_rows(self, variables: Any, v: jax.Array) -> jax.Array:
-        with jax.default_matmul_precision("highest"):
-            w_plus: Any = self.module.encoder.apply(variables, v)
-        return w_plus
+        return self._pictures.parts(w_plus, batch=batch, noise_mode=noise_mode)
 
     def save(
         self,
@@ -394,3 +365,9 @@ class FaceSpaceModel(Network):
             provenance=self.provenance if provenance is None else provenance,
             licence=known if licence is None else licence,
         )
+
+
+def _encode(module: FaceSpace, variables: Any, v: jax.Array) -> jax.Array:
+    with jax.default_matmul_precision("highest"):
+        w: Any = module.encoder.apply(variables, v)
+    return w

@@ -26,6 +26,7 @@ class Stream(enum.IntEnum):
     POOL = 9
     INIT_E = 10
     ATTRIBUTES = 11
+    FACESPACE = 14
 
 
 class Draw(enum.IntEnum):
@@ -42,6 +43,7 @@ class Draw(enum.IntEnum):
     DEGRADE = 8
     DISTORT = 9
     POOL = 10
+    BLEND = 14
 
 
 def stream_key(root: jax.Array, stream: Stream) -> jax.Array:
