@@ -200,7 +200,8 @@ def _tsne(points: np.ndarray, dims: int, seed: int, perplexity: float | None) ->
             random_state=seed,
             method=how,
         )
-        return model.fit_transform(points), float(model.kl_divergence_)
+        found = model.fit_transform(points).astype(np.float64)
+        return found, float(model.kl_divergence_)
 
     laid, divergence = _on_one_thread(fit, "A t-SNE map")
     notes = [f"perplexity {value:.3g}"]
@@ -234,7 +235,8 @@ def _lle(points: np.ndarray, dims: int, seed: int, neighbours: int | None) -> Ma
             random_state=seed,
             eigen_solver="dense" if number <= 1000 else "arpack",
         )
-        return model.fit_transform(points), float(model.reconstruction_error_)
+        found = model.fit_transform(points).astype(np.float64)
+        return found, float(model.reconstruction_error_)
 
     laid, wrong = _on_one_thread(fit, "A map by locally linear embedding")
     # Eigenvectors have no sign of their own.

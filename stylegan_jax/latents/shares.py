@@ -33,12 +33,31 @@ def find_face(word: str, names: Sequence[str]) -> int | None:
     """
     if word in names:
         return list(names).index(word)
-    stems = [name.rpartition(".")[0] or name for name in names]
+    stems = [_stem(name) for name in names]
     if stems.count(word) == 1:
         return stems.index(word)
     if word.isascii() and word.isdigit() and 1 <= int(word[:9]) <= len(names):
         return int(word[:9]) - 1
     return None
+
+
+def _stem(name: str) -> str:
+    """A file's name without its suffix."""
+    return name.rpartition(".")[0] or name
+
+
+def labels(names: Sequence[str]) -> list[str]:
+    """What pictures call faces: number and name, without suffix where that will do.
+
+    Args:
+        names: of all faces.
+
+    Returns:
+        Such as ``1 anna``; `find_face` knows both words.
+    """
+    stems = [_stem(name) for name in names]
+    short = stems if len(set(stems)) == len(stems) else names
+    return [f"{i} {name}" for i, name in enumerate(short, 1)]
 
 
 def parse_faces(words: Sequence[str], names: Sequence[str]) -> list[int]:

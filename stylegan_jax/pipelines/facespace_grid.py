@@ -13,7 +13,7 @@ from stylegan_jax.checkpoints.contact_sheet import Row, Section, draw_sheet, thu
 from stylegan_jax.checkpoints.facespace_model import FaceSpaceModel
 from stylegan_jax.checkpoints.pictures import save_png
 from stylegan_jax.errors import UsageError
-from stylegan_jax.latents.shares import parse_faces
+from stylegan_jax.latents.shares import labels, parse_faces
 from stylegan_jax.pipelines.facespace_blend import check_picture_name, collect
 from stylegan_jax.pipelines.facespace_open import check_blends
 from stylegan_jax.pipelines.page_text import cut, font_of
@@ -98,4 +98,4 @@ def _margins(
 
 
 def _name(space: FaceSpaceModel, face: int, width: int) -> str:
-    return cut(f"{face + 1} {space.names[face]}", font_of(14), width)
+    return cut(labels(space.names)[face], font_of(14), width)

@@ -17,6 +17,7 @@ from stylegan_jax.checkpoints.pictures import save_png
 from stylegan_jax.errors import UsageError, UserError
 from stylegan_jax.latents.latent_pictures import LatentPictures
 from stylegan_jax.latents.maps import lay_out
+from stylegan_jax.latents.shares import labels
 from stylegan_jax.pipelines.latent_files import latents_of, read_latents
 from stylegan_jax.pipelines.map_picture import (
     LARGEST_BOX,
@@ -158,7 +159,7 @@ def _of_space(space: FaceSpaceModel, progress: Progress | None) -> _Points:
     pictures = space.photos
     if pictures is None:
         pictures = _small(space.iter_draw(w_plus), progress)
-    names = [f"{i} {name}" for i, name in enumerate(space.names, 1)]
+    names = labels(space.names)
     if space.space == "w":  # every layer has the same
         return _Points({"codes": space.codes, "W": w_plus[:, 0]}, names, pictures)
     return _Points({"codes": space.codes, "W+": w_plus}, names, pictures)

@@ -17,6 +17,7 @@ from stylegan_jax.checkpoints.contact_sheet import (
     thumbnail,
 )
 from stylegan_jax.errors import UserError
+from stylegan_jax.latents.shares import labels
 from stylegan_jax.pipelines.page_text import cut, font_of, width_of
 
 BAR, AWAY, TRACK = (47, 111, 181), (196, 87, 43), (236, 232, 224)
@@ -32,7 +33,7 @@ class Bars:
     """How bars are drawn: the same for all pictures of a sheet and frames of a film.
 
     Attributes:
-        names: of all faces.
+        names: of all faces, as `latents.shares.labels` gives them.
         photos: [N, h, w, 3] uint8 thumbnails, or None.
         rows: the faces that are shown, in order.
         full: the share that a whole bar means.
@@ -63,7 +64,7 @@ class Bars:
         largest = np.abs(shares).max(0)
         order = np.argsort(-largest, kind="stable")[:MOST_ROWS]
         return cls(
-            names,
+            labels(names),
             photos,
             sorted(order.tolist()),
             float(largest.max()),
@@ -112,7 +113,7 @@ class Bars:
         return self._thumb + self._label + 8 + BARS + 6 + percent
 
     def _name(self, face: int) -> str:
-        return cut(f"{face + 1} {self.names[face]}", self._font, NAME)
+        return cut(self.names[face], self._font, NAME)
 
     def draw(self, picture: np.ndarray, shares: np.ndarray) -> np.ndarray:
         """A picture with its bars to the right.
