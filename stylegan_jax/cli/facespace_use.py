@@ -89,6 +89,7 @@ def blend(space: str, out: str, as_json: bool, **given: Any) -> None:
     """
     from tqdm import tqdm
 
+    from stylegan_jax.latents.shares import labels
     from stylegan_jax.pipelines.facespace_blend import Options
     from stylegan_jax.pipelines.facespace_blend import blend as library
     from stylegan_jax.pipelines.facespace_open import open_space
@@ -111,11 +112,14 @@ def blend(space: str, out: str, as_json: bool, **given: Any) -> None:
         return
     number = len(found["blends"])
     click.echo(f"{out}: {number} blend{'s' if number > 1 else ''}")
+    called = dict(zip(found["names"], labels(found["names"]), strict=True))
     for one in found["blends"][:10]:
         nearest = min(one["l2"], key=one["l2"].get)
-        shares = [f"{n} {w:.0%}" for n, w in one["weights"].items() if w]
+        largest = sorted(one["weights"].items(), key=lambda item: -abs(item[1]))
+        shares = [f"{called[n]} {w:.0%}" for n, w in largest[:4] if w]
         click.echo(
-            f"  {', '.join(shares)}; nearest {nearest} (l2 {one['l2'][nearest]:.4f})"
+            f"  {', '.join(shares)}; nearest {called[nearest]} "
+            f"(l2 {one['l2'][nearest]:.4f})"
         )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -22,32 +22,45 @@ _STREAM = 0x5AFE
 
 
 def find_face(word: str, names: Sequence[str]) -> int | None:
-    """Which face a word means: its name, its name without suffix, or its number.
+    """Which face a word means: its name, a part of it that is its alone, or its number.
 
     Args:
-        word: as it was typed; a name counts before a number, which counts from 1.
+        word: as it was typed. A photo's name may be left without its suffix and its
+            folder; names count before numbers, which count from 1.
         names: of all faces.
 
     Returns:
         Its index; None where no face, or more than one, is meant.
     """
-    if word in names:
-        return list(names).index(word)
-    stems = [_stem(name) for name in names]
-    if stems.count(word) == 1:
-        return stems.index(word)
+    for shorten in _SHORTER:
+        short = [shorten(name) for name in names]
+        if short.count(word) == 1:
+            return short.index(word)
     if word.isascii() and word.isdigit() and 1 <= int(word[:9]) <= len(names):
         return int(word[:9]) - 1
     return None
 
 
-def _stem(name: str) -> str:
-    """A file's name without its suffix."""
-    return name.rpartition(".")[0] or name
+def _without_suffix(name: str) -> str:
+    folder, slash, last = name.rpartition("/")
+    return folder + slash + (last.rpartition(".")[0] or last)
+
+
+def _without_folder(name: str) -> str:
+    return name.rpartition("/")[2] or name
+
+
+# From the whole name of a photo to the shortest.
+_SHORTER: tuple[Callable[[str], str], ...] = (
+    lambda name: name,
+    _without_suffix,
+    _without_folder,
+    lambda name: _without_suffix(_without_folder(name)),
+)
 
 
 def labels(names: Sequence[str]) -> list[str]:
-    """What pictures call faces: number and name, without suffix where that will do.
+    """What pictures call faces: number and name, the shortest that tells them apart.
 
     Args:
         names: of all faces.
@@ -55,8 +68,11 @@ def labels(names: Sequence[str]) -> list[str]:
     Returns:
         Such as ``1 anna``; `find_face` knows both words.
     """
-    stems = [_stem(name) for name in names]
-    short = stems if len(set(stems)) == len(stems) else names
+    short = list(names)
+    for shorten in _SHORTER:
+        shorter = [shorten(name) for name in names]
+        if len(set(shorter)) == len(names):
+            short = shorter
     return [f"{i} {name}" for i, name in enumerate(short, 1)]
 
 

@@ -196,7 +196,8 @@ def draw_blends(
     (height, width), number = bars.size, len(pictures)
     head = 24 if number > 1 else 0
     step = height + head + 2 * MARGIN, width + 3 * MARGIN
-    columns = min(number, max(1, round((number * step[0] / step[1]) ** 0.5)))
+    # About three to two, as screens are.
+    columns = min(number, max(1, round((1.5 * number * step[0] / step[1]) ** 0.5)))
     rows = -(-number // columns)
     total = columns * step[1] + MARGIN, rows * step[0] + MARGIN
     if total[0] * total[1] > MAX_PIXELS:

@@ -47,6 +47,15 @@ def test_a_stem_of_two_names_means_neither():
     assert labels(("a.png", "b.jpg")) == ["1 a", "2 b"]
 
 
+def test_folders_may_be_left_out_where_that_is_clear():
+    names = ("00/a.png", "00/b.png", "01/a.png", "x.y/c")
+    assert [find_face(w, names) for w in ("a", "a.png", "b", "00/a", "c", "2")] == [
+        None, None, 1, 0, 3, 1,
+    ]  # fmt: skip
+    assert labels(names) == ["1 00/a", "2 00/b", "3 01/a", "4 x.y/c"]
+    assert labels(("00/a.png", "00/b.png")) == ["1 a", "2 b"]
+
+
 @pytest.mark.parametrize(
     ("text", "want"),
     [
