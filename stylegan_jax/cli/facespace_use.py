@@ -347,7 +347,7 @@ def style(
     from tqdm import tqdm
 
     from stylegan_jax.pipelines.facespace_open import open_space
-    from stylegan_jax.pipelines.facespace_style import Options
+    from stylegan_jax.pipelines.facespace_style import Options, told_layers
     from stylegan_jax.pipelines.facespace_style import style as library
 
     given["noise_mode"] = given.pop("noise")
@@ -364,7 +364,9 @@ def style(
     if as_json:
         click.echo(json.dumps(found))
         return
-    click.echo(f"{out}: {len(found['styles'])} styles, layers {found['layers']}")
+    click.echo(
+        f"{out}: {len(found['styles'])} styles, layers {told_layers(found['layers'])}"
+    )
 
 
 COMMANDS = (blend, morph, grid, pose, style)

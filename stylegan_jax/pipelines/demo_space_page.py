@@ -120,10 +120,11 @@ def _pictures(places: Places, measured: Mapping[str, Any]) -> list[Section]:
         ),
         Section(
             "From face to face",
-            pictures=[
-                (folder / "morph.gif", "the first four, and back"),
-                (folder / "grid.png", "every pair, half and half"),
-            ],
+            pictures=[(folder / "morph.gif", "the first four, and back")],
+        ),
+        Section(
+            "Every pair, half and half",
+            pictures=[(folder / "grid.png", "photos on the margins")],
         ),
         Section(
             "A map",

@@ -20,6 +20,8 @@ from stylegan_jax.pipelines.page_text import cut, font_of
 
 # Faces on one sheet: 24 of them are 300 blends.
 MOST = 24
+# Names above columns may be so wide, in pixels, also where pictures are smaller.
+HEAD = 90
 
 
 def grid(
@@ -77,7 +79,7 @@ def grid(
     for a in range(number):
         inner = [found[min(a, b), max(a, b)] for b in range(number)]
         rows.append(Row(_name(space, chosen[a], 150), [margins[a], *inner]))
-    heads = ["", *(_name(space, face, cell) for face in chosen)]
+    heads = ["", *(_name(space, face, max(cell, HEAD)) for face in chosen)]
     title = "Photos on the margins; inside half of the row's face, half of the column's"
     save_png(out, draw_sheet([Section(title, heads, rows)], cell=cell))
     return {

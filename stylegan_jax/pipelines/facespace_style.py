@@ -102,7 +102,7 @@ def style(
     labels, w_plus = _styles(space, pictures, styles)
     moved = move_layers(own, w_plus, layers, strengths)
     table = Table(
-        title=f"{_short(person)}: layers {_told(layers)} go to the style's",
+        title=f"{_short(person)}: layers {told_layers(layers)} go to the style's",
         name="style",
         heads=[*(f"{s:g}" for s in strengths), "the style"],
         rows=[_short(label) for label in labels],
@@ -174,7 +174,7 @@ def _short(text: str) -> str:
     return cut(text, font_of(14), 200)
 
 
-def _told(layers: Sequence[int]) -> str:
+def told_layers(layers: Sequence[int]) -> str:
     """Layers as people write them: ``4-7``, or a list."""
     if len(layers) > 1 and list(layers) == list(range(layers[0], layers[-1] + 1)):
         return f"{layers[0]}-{layers[-1]}"
