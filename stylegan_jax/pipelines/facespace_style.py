@@ -15,7 +15,7 @@ from stylegan_jax.data.images import SUFFIXES
 from stylegan_jax.errors import UsageError, UserError
 from stylegan_jax.latents.latent_pictures import LatentPictures, parse_layers
 from stylegan_jax.latents.mix import move_layers
-from stylegan_jax.latents.shares import parse_shares
+from stylegan_jax.latents.shares import find_face, labels, parse_shares
 from stylegan_jax.pipelines.edit import parse_strengths
 from stylegan_jax.pipelines.edit_output import (
     Output,
@@ -99,13 +99,14 @@ def style(
     check_blends(space, shares[None])
     own = np.asarray(space.latents(shares[None]))[0]
     pictures = LatentPictures(space.generator, noise_mode=options.noise_mode)
-    labels, w_plus = _styles(space, pictures, styles)
+    names, w_plus = _styles(space, pictures, styles)
     moved = move_layers(own, w_plus, layers, strengths)
+    who = _short(_called(space, person))
     table = Table(
-        title=f"{_short(person)}: layers {told_layers(layers)} go to the style's",
+        title=f"{who}: layers {told_layers(layers)} go to the style's",
         name="style",
         heads=[*(f"{s:g}" for s in strengths), "the style"],
-        rows=[_short(label) for label in labels],
+        rows=[_short(_called(space, name)) for name in names],
         w_plus=np.concatenate([moved, w_plus[:, None]], axis=1),
         film_columns=len(strengths),
     )
@@ -113,7 +114,7 @@ def style(
     return {
         "out": str(out),
         "person": dict(zip(space.names, shares.tolist(), strict=True)),
-        "styles": labels,
+        "styles": names,
         "layers": layers,
         "strengths": strengths,
     }
@@ -122,10 +123,10 @@ def style(
 def _styles(
     space: FaceSpaceModel, pictures: LatentPictures, styles: Sequence[str]
 ) -> tuple[list[str], np.ndarray]:
-    """A label and latents [num_ws, w_dim] for each style."""
+    """A name and latents [num_ws, w_dim] for each style."""
     if not styles:
         raise UsageError("give at least one style.")
-    labels: list[str] = []
+    all_names: list[str] = []
     found: list[np.ndarray] = []
     for text in styles:
         suffix = Path(text).suffix.lower()
@@ -144,11 +145,11 @@ def _styles(
             shares = parse_shares(text, space.names)
             check_blends(space, shares[None])
             names, latents = [text], np.asarray(space.latents(shares[None]))
-        labels += names
+        all_names += names
         found.append(latents)
-    if len(labels) > MOST:
-        raise UsageError(f"a sheet has {MOST} styles at most, got {len(labels)}.")
-    return labels, np.concatenate(found)
+    if len(all_names) > MOST:
+        raise UsageError(f"a sheet has {MOST} styles at most, got {len(all_names)}.")
+    return all_names, np.concatenate(found)
 
 
 def _of_space(space: FaceSpaceModel, file: str) -> tuple[list[str], np.ndarray]:
@@ -168,6 +169,12 @@ def _same(a: Any, b: Any) -> bool:
     return mine.keys() == theirs.keys() and all(
         np.array_equal(leaf, theirs[name]) for name, leaf in mine.items()
     )
+
+
+def _called(space: FaceSpaceModel, text: str) -> str:
+    """What a face of the space is called in pictures; other names stay."""
+    face = find_face(text, space.names)
+    return text if face is None else labels(space.names)[face]
 
 
 def _short(text: str) -> str:
