@@ -71,8 +71,13 @@ def get_config(arg: str = "") -> ConfigDict:
         "grid": 16,  # photos in the sample grids
     }
     config.eval = {"every_kimg": placeholder(float)}
-    _argument.apply(config, arg, shrink)
+    apply(config, arg)
     return config
+
+
+def apply(config: ConfigDict, arg: str) -> None:
+    """Applies a configuration's argument: "" or "smoke"; raises for any other."""
+    _argument.apply(config, arg, shrink)
 
 
 def shrink(config: ConfigDict) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from stylegan_jax.cli.facespace_fit import fit
 from stylegan_jax.cli.facespace_use import COMMANDS
 
 
@@ -12,5 +13,5 @@ def facespace() -> None:
     """Make a face space of a few photos, and use it."""
 
 
-for _command in COMMANDS:
+for _command in (fit, *COMMANDS):
     facespace.add_command(_command)

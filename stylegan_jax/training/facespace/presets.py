@@ -9,7 +9,6 @@ from ml_collections import ConfigDict
 from stylegan_jax.checkpoints.facespace_config import KINDS, LANDMARKS, SPACES
 from stylegan_jax.checkpoints.weights import THERE, weights_state
 from stylegan_jax.errors import UsageError
-from stylegan_jax.models.features import vgg
 from stylegan_jax.training.facespace.timeline import Timeline
 from stylegan_jax.training.networks import CHOICES, IDENTITY, LPIPS, VGG
 from stylegan_jax.training.ranges import Ranges
@@ -18,6 +17,8 @@ FEATURES = ("auto", "vgg", "lpips", "pyramid")
 VGG_NAME = "vgg16"
 MAX_CODE = 10
 MAX_BATCH = 8
+# Measured at 32 px: VGG's features were slower and led further from the photos.
+SMALLEST_FOR_VGG = 64
 
 RANGES = Ranges(
     may_be_none={
@@ -142,11 +143,11 @@ def resolve(config: ConfigDict, photos: int, side: int) -> tuple[ConfigDict, lis
                 f"note: without VGG16's weights pixels and a pyramid of them are "
                 f"compared: stylegan-jax weights get {VGG_NAME} makes better likenesses"
             )
-        elif side < vgg.SMALLEST:
+        elif side < SMALLEST_FOR_VGG:
             loss.feature = "pyramid"
             notes.append(
-                f"note: pictures of {side} pixels are too small for VGG16: pixels and "
-                "a pyramid of them are compared"
+                f"note: VGG16 sees little in pictures of {side} pixels: pixels and a "
+                "pyramid of them are compared (--config.loss.feature=vgg insists)"
             )
     if train.batch is None:
         train.batch = min(photos, MAX_BATCH)

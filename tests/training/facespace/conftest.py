@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from facespace_files import save_generator
+from facespace_files import draw_faces, save_generator
 
-from stylegan_jax.data import toy
 from stylegan_jax.training.experiment import load_config
 
 
@@ -17,11 +16,7 @@ def generator_file(tmp_path_factory):
 @pytest.fixture(scope="session")
 def four_faces(tmp_path_factory):
     """Pictures 0.png to 3.png."""
-    folder = tmp_path_factory.mktemp("four") / "faces"
-    folder.mkdir()
-    for i in range(4):
-        toy.draw(i, "photo", 16)[0].save(folder / f"{i}.png")
-    return folder
+    return draw_faces(tmp_path_factory.mktemp("four") / "faces", 4)
 
 
 @pytest.fixture(scope="session")
