@@ -34,7 +34,7 @@ class Plan:
         smiles: pairs to make along it.
         student_overrides: of the configuration ``pix2pixhd_toy``.
         later: new photos, to put through the student.
-        space_overrides: of the configuration ``facespace``.
+        space_overrides: of the configuration ``facespace_toy``.
     """
 
     faces: int
@@ -63,8 +63,7 @@ FULL = Plan(
     smiles=1200,
     student_overrides=(),
     later=200,
-    # Without VGG16, so that the demo needs no weights and is the same everywhere.
-    space_overrides=("--config.loss.feature=pyramid",),
+    space_overrides=(),
 )
 # Shows that everything works; the faces are not good yet.
 FAST = Plan(
@@ -102,7 +101,6 @@ FAST = Plan(
     ),
     later=24,
     space_overrides=(
-        "--config.loss.feature=pyramid",
         "--config.train.epochs=60",
         "--config.train.cycles=1",
     ),
@@ -168,7 +166,7 @@ def run_demo(
         load_config("stylegan2_toy_finetune", plan.style_overrides),
         load_config("psp_toy", plan.psp_overrides),
         load_config("pix2pixhd_toy", plan.student_overrides),
-        load_config("facespace", plan.space_overrides),
+        load_config("facespace_toy", plan.space_overrides),
     ]
     for config in configs:
         config.train.seed = seed

@@ -46,22 +46,18 @@ axes hold {share:.0%} of the variance."""
 
 OWN = (
     (
-        "Six to ten photos of faces, aligned as the generator's training pictures are.",
-        "stylegan-jax data align PHOTOS/ aligned/ --size 256",
-    ),
-    (
-        "Fit a space to them in any StyleGAN or StyleGAN2.",
-        "stylegan-jax train --config facespace --config.data.path=aligned/ "
-        "--config.init.model=ffhq.safetensors --workdir runs/space",
+        "Six to ten photos of faces, and any StyleGAN or StyleGAN2: the faces are cut "
+        "out as FFHQ's were, and a space is fitted to them. It is one file.",
+        "stylegan-jax facespace fit PHOTOS/ ffhq.safetensors space.safetensors --align",
     ),
     (
         "Blend, morph, look.",
-        "stylegan-jax facespace blend runs/space --weights anna=.6,bela=.4 "
+        "stylegan-jax facespace blend space.safetensors --weights anna=.6,bela=.4 "
         "--out blend.png\n"
-        "stylegan-jax facespace morph runs/space anna bela carla --closed --bars "
-        "--out morph.gif\n"
-        "stylegan-jax facespace grid runs/space --out grid.png\n"
-        "stylegan-jax latents map runs/space --method tsne --out map.png",
+        "stylegan-jax facespace morph space.safetensors anna bela carla --closed "
+        "--bars --out morph.gif\n"
+        "stylegan-jax facespace grid space.safetensors --out grid.png\n"
+        "stylegan-jax latents map space.safetensors --method tsne --out map.png",
     ),
 )
 
@@ -73,7 +69,7 @@ def space_chapter(
 
     Args:
         places: of a demo whose stages are all finished.
-        overrides: of the configuration ``facespace``.
+        overrides: of the configuration ``facespace_toy``.
         size: side of the pictures.
         seed: of the demo.
     """
@@ -141,7 +137,7 @@ def _commands(
     return [
         toy_line(places.eight, "photo", FACES, size, space_seed(seed)),
         line(
-            "train --config facespace", f"--config.data.path={places.eight}",
+            "train --config facespace_toy", f"--config.data.path={places.eight}",
             f"--config.init.model={places.workdir}", *overrides, *seed_words(seed),
             "--workdir", places.space,
         ),

@@ -72,7 +72,7 @@ PLAN = demo.Plan(
     smiles=20,
     student_overrides=("--config.data.resolution=16",),
     later=3,
-    space_overrides=("--config.loss.feature=pyramid",),
+    space_overrides=("--config.train.epochs=2",),
 )
 # Files that tell whether a stage was done again.
 MADE = (
@@ -403,7 +403,7 @@ def test_the_page_tells_what_was_measured_on_smiles(finished):
 def test_a_space_of_another_generator_is_refused(workdir):
     record = workdir / "space" / "made_from.json"
     record.write_text(record.read_text().replace('"generator": "', '"generator": "0'))
-    places, config = demo_stages.Places(workdir), load_config("facespace")
+    places, config = demo_stages.Places(workdir), load_config("facespace_toy")
     with pytest.raises(UserError, match="space was not fitted to .*eight in the best"):
         demo_space.fit_space(places, config, say=str, shown=False)
 
