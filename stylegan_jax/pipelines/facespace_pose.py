@@ -207,7 +207,7 @@ def dotted(picture: np.ndarray, points: np.ndarray) -> np.ndarray:
     """A picture [H, W, 3] uint8 with landmarks [68, 2] drawn into it."""
     page = Image.fromarray(picture)
     draw = ImageDraw.Draw(page)
-    size = max(1.0, max(picture.shape[:2]) / 160)
+    size = max(1.5, max(picture.shape[:2]) / 110)
     for x, y in points:
         draw.ellipse((x - size, y - size, x + size, y + size), DOT, RIM)
     return np.asarray(page)
