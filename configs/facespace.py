@@ -62,8 +62,8 @@ def get_config(arg: str = "") -> ConfigDict:
         "propagation_weight": 1e4,
         "identity_weight": 0.0,
         "identity_network": "arcface_irse50",  # or arcface_mobilefacenet
-        "pull_weight": 0.0,  # of faces towards the mean latent
-        "blend_weight": 0.0,  # of blends towards the straight way between faces
+        "pull_weight": 0.1,  # of faces towards the mean latent
+        "blend_weight": 1e2,  # of blends towards the straight way between faces
     }
     config.snapshot = {
         "every_kimg": placeholder(float),

@@ -35,6 +35,8 @@ def tiny(generator_file, four_faces):
                     "train.epochs=2",
                     "train.batch=4",
                     "loss.feature=pyramid",
+                    "loss.blend_weight=0",
+                    "loss.pull_weight=0",
                     *words,
                 )
             ],
