@@ -76,7 +76,7 @@ class Tiles:
         rows = PartitionSpec(AXIS)
         if number not in self._programs:
             mesh = Mesh(np.array(jax.local_devices()[:number]), (AXIS,))
-            program = jax.jit(
+            mapped = jax.jit(
                 jax.shard_map(
                     self._function,
                     mesh=mesh,
@@ -85,7 +85,7 @@ class Tiles:
                     check_vma=False,  # Pallas operators need it
                 )
             )
-            self._programs[number] = program, mesh
+            self._programs[number] = mapped, mesh
         program, mesh = self._programs[number]
         if number not in self._placed:
             replicated = NamedSharding(mesh, PartitionSpec())

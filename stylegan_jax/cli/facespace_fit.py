@@ -65,18 +65,11 @@ def fit(
     photos: str,
     model: str,
     out: str,
-    align: bool,
-    kind: str,
-    code_dim: int | None,
-    space: str,
-    epochs: int | None,
-    cycles: int | None,
-    seed: int,
-    landmarks: str | None,
     workdir: str | None,
     overwrite: bool,
     quiet: bool,
     as_json: bool,
+    **options: Any,
 ) -> int:
     """Fit a face space to the photos in PHOTOS.
 
@@ -89,21 +82,9 @@ def fit(
 
     from stylegan_jax.pipelines import facespace as library
 
-    options = library.Fit(
-        kind=kind,
-        space=space,
-        code_dim=code_dim,
-        epochs=epochs,
-        cycles=cycles,
-        seed=seed,
-        landmarks=landmarks,
-        align=align,
-        words=tuple(ctx.args),
-    )
-    bar_options: dict[str, Any] = {"unit": "photo", "leave": False}
-    disable = True if quiet or not align else None
+    disable = True if quiet or not options["align"] else None
     said = told_how_to_go_on("the run keeps what it has")
-    with said, tqdm(**bar_options, disable=disable) as bar:
+    with said, tqdm(unit="photo", leave=False, disable=disable) as bar:
 
         def step(done: int, total: int) -> None:
             bar.total = total
@@ -113,7 +94,7 @@ def fit(
             photos,
             model,
             out,
-            options,
+            library.Fit(**options, words=tuple(ctx.args)),
             workdir=workdir,
             overwrite=overwrite,
             shown=not quiet,

@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,7 @@ from ml_collections import ConfigDict
 from stylegan_jax.checkpoints.facespace import FaceSpaceEncoder
 from stylegan_jax.checkpoints.facespace_config import Faces, pose_vectors
 from stylegan_jax.checkpoints.facespace_model import FaceSpaceModel
+from stylegan_jax.data.mixture import Weighted
 from stylegan_jax.errors import UsageError
 from stylegan_jax.models.facespace import Encoder, FaceSpace
 from stylegan_jax.training import spmd
@@ -212,7 +213,7 @@ def build_run(
         config=config,
         mesh=mesh,
         rows=spmd.batch_rows(config.train.batch, mesh.size * accumulate, 1),
-        data=[(photos, 1.0)],
+        data=cast(Weighted, [(photos, 1.0)]),  # its fields are frozen
         held_out=[],
         accumulate=accumulate,
         module=make_module(config, start, len(photos)),

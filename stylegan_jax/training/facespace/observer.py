@@ -63,7 +63,10 @@ def likeness_sheet(
         heads = [Path(name).stem[-12:] for name in names[part]]
         figures = zip(found["l2"][part], found["l2_mean"][part], strict=True)
         said = "  ".join(f"{own:.4f}/{mean:.3f}" for own, mean in figures)
-        rows = [Row("photo", photos[part]), Row("space", found["faces"][part])]
+        rows = [
+            Row("photo", list(photos[part])),
+            Row("space", list(found["faces"][part])),
+        ]
         title = f"L2 of the face / of the mean face: {said}"
         sections.append(Section(title, heads, rows))
     return draw_sheet(sections, cell=max(SMALLEST_CELL, min(side, LARGEST_CELL)))

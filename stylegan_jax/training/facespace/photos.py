@@ -47,7 +47,10 @@ class Photos:
     points: np.ndarray | None = None
     notes: tuple[str, ...] = ()
 
-    label_dim = 0
+    @property
+    def label_dim(self) -> int:
+        """There are no classes."""
+        return 0
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -143,9 +146,13 @@ def open_photos(
     read = ordered_map(
         lambda i: _read(source, i, shape), number, progress=progress, label="reading"
     )
-    found, broken = [], []
+    found: list[_Read] = []
+    broken: list[images.BrokenPicture] = []
     for item in read:
-        (broken if isinstance(item, images.BrokenPicture) else found).append(item)
+        if isinstance(item, _Read):
+            found.append(item)
+        else:
+            broken.append(item)
     if broken:
         said = "; ".join(f"{b.name}: {b.reason}" for b in broken)
         raise UserError(
