@@ -40,6 +40,10 @@ def _cell(default: int):
     )
 
 
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 _BLEND_EPILOG = """\b
 Example: stylegan-jax facespace blend space.safetensors \\
            --weights anna=.6,bela=.4 --out blend.png
@@ -110,8 +114,7 @@ def blend(space: str, out: str, as_json: bool, **given: Any) -> None:
     if as_json:
         click.echo(json.dumps(found))
         return
-    number = len(found["blends"])
-    click.echo(f"{out}: {number} blend{'s' if number > 1 else ''}")
+    click.echo(f"{out}: {_counted(len(found['blends']), 'blend')}")
     called = dict(zip(found["names"], labels(found["names"]), strict=True))
     for one in found["blends"][:10]:
         nearest = min(one["l2"], key=one["l2"].get)
@@ -247,7 +250,7 @@ def pose(
     if as_json:
         click.echo(json.dumps(found))
         return
-    click.echo(f"{out}: {len(found['driven'])} photos followed")
+    click.echo(f"{out}: {_counted(len(found['driven']), 'photo')} followed")
 
 
 _GRID_EPILOG = """\b
@@ -287,7 +290,9 @@ def grid(
     if as_json:
         click.echo(json.dumps(found))
         return
-    click.echo(f"{out}: {len(found['faces'])} faces, {found['blends']} blends")
+    click.echo(
+        f"{out}: {len(found['faces'])} faces, {_counted(found['blends'], 'blend')}"
+    )
 
 
 _STYLE_EPILOG = """\b
@@ -364,9 +369,8 @@ def style(
     if as_json:
         click.echo(json.dumps(found))
         return
-    click.echo(
-        f"{out}: {len(found['styles'])} styles, layers {told_layers(found['layers'])}"
-    )
+    styles_told = _counted(len(found["styles"]), "style")
+    click.echo(f"{out}: {styles_told}, layers {told_layers(found['layers'])}")
 
 
 COMMANDS = (blend, morph, grid, pose, style)

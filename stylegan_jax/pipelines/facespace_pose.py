@@ -199,7 +199,7 @@ def _sheet(
         for driver, result in zip(drivers, results, strict=True)
     ]
     heads = ["photo", "what it drives", "with the photo's points"]
-    title = f"{len(rows)} photos drive the face space"
+    title = "Photos that drive the face space"
     return draw_sheet([Section(title, heads, rows)], cell=cell)
 
 

@@ -50,7 +50,7 @@ def test_grid_style_and_map(space, tmp_path):
     done = run(
         "facespace", "grid", space, "--faces", "a,3", "--out", tmp_path / "g.png"
     )
-    assert "g.png: 2 faces, 1 blends" in done.stdout
+    assert "g.png: 2 faces, 1 blend\n" in done.stdout
     words = ["facespace", "style", space, "--person", "a", "--style", space]
     done = run(*words, "--layers", "4-5", "--out", tmp_path / "s.png")
     assert "s.png: 3 styles, layers 4-5" in done.stdout
