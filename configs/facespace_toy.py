@@ -16,7 +16,9 @@ from stylegan_jax.configs import facespace
 def get_config(arg: str = "") -> ConfigDict:
     """Returns the configuration; ``arg`` is "" or "smoke"."""
     config = facespace.get_config()
-    config.train.epochs = 400
-    config.loss.update(feature="pyramid", feature_weight=10.0)
+    config.train.update(epochs=600, anneal=0.3, leaf_learning_rate=0.03)
+    config.loss.update(
+        feature="pyramid", feature_weight=10.0, pixel_weight=300.0, pull_weight=0.3
+    )
     facespace.apply(config, arg)
     return config

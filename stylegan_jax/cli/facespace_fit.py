@@ -26,10 +26,8 @@ Example: stylegan-jax facespace fit faces/ runs/a space.safetensors
 @click.option(
     "--kind",
     type=click.Choice(["one_hot", "code", "landmarks"]),
-    default="one_hot",
-    show_default=True,
     help="What the encoder takes: a share of each photo, a learned code of a few "
-    "numbers, or the pose (68 landmarks).",
+    "numbers, or the pose (68 landmarks).  [one_hot]",
 )
 @click.option(
     "--code-dim", type=click.IntRange(1, 10), help="Numbers of a learned code.  [3]"
@@ -37,23 +35,28 @@ Example: stylegan-jax facespace fit faces/ runs/a space.safetensors
 @click.option(
     "--space",
     type=click.Choice(["w_plus", "w"]),
-    default="w_plus",
-    show_default=True,
-    help="A latent for each layer (more alike), or one for all (more lifelike).",
+    help="A latent for each layer (more alike), or one for all (more lifelike).  "
+    "[w_plus]",
 )
 @click.option("--epochs", type=click.IntRange(1), help="Of every phase.  [200]")
 @click.option("--cycles", type=click.IntRange(0), help="Phases behind the first.  [2]")
 @click.option(
     "--seed",
     type=click.IntRange(0, 2**32 - 1),
-    default=0,
-    show_default=True,
-    help="Of the encoder's first weights.",
+    help="Of the encoder's first weights.  [0]",
 )
 @click.option(
     "--landmarks",
     metavar="FILE.json",
     help="Of kind landmarks, instead of dlib: as data align takes them.",
+)
+@click.option(
+    "--config",
+    "base",
+    default="facespace",
+    show_default=True,
+    metavar="NAME_OR_FILE",
+    help="A configuration of the trainer facespace.",
 )
 @click.option("--workdir", help="The run's folder; OUT-run beside OUT if not given.")
 @click.option("--overwrite", is_flag=True, help="Replace an OUT of another run.")
@@ -76,7 +79,7 @@ def fit(
     Six to ten photos, aligned as the pictures that the generator MODEL was trained on.
     OUT (.safetensors) is the whole space in one file; beside it a picture shows each
     photo above its face. Run the same command again and it goes on where it stopped.
-    Any value of the configuration facespace is set with --config.SECTION.KEY=VALUE.
+    Any value of the configuration is set with --config.SECTION.KEY=VALUE.
     """
     from tqdm import tqdm
 

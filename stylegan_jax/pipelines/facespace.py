@@ -31,9 +31,10 @@ SMALLEST_CROP = 256
 
 @dataclasses.dataclass(frozen=True)
 class Fit:
-    """What a space is fitted with; None leaves it to the configuration ``facespace``.
+    """What a space is fitted with; None leaves it to the configuration.
 
     Attributes:
+        base: the configuration: ``facespace``, ``facespace_toy``, or a Python file.
         kind: ``one_hot``, ``code`` or ``landmarks``.
         space: ``w_plus`` or ``w``.
         code_dim: numbers of a learned code, 1 to 10.
@@ -45,6 +46,7 @@ class Fit:
         words: further ``--config.SECTION.KEY=VALUE``.
     """
 
+    base: str = "facespace"
     kind: str | None = None
     space: str | None = None
     code_dim: int | None = None
@@ -70,7 +72,12 @@ class Fit:
             )
         if self.code_dim is not None and self.kind != "code":
             raise UsageError("--code-dim is for --kind code: give both.")
-        config = load_config("facespace", list(self.words))
+        config = load_config(self.base, list(self.words))
+        if config.trainer != "facespace":
+            raise UsageError(
+                f"--config {self.base} trains a {config.trainer}: give facespace, or "
+                "a configuration made of it."
+            )
         given = {
             ("model", "kind"): self.kind,
             ("model", "space"): self.space,
