@@ -59,6 +59,8 @@ EXTRAS = {
     "faces": ["dlib-bin>=20.0,<21"],
     # Choosing pictures by texts, with weights that the user has.
     "clip": ["transformers>=5.23,<6", "torch>=2.6,<3"],
+    # Maps of latents by t-SNE and LLE.
+    "maps": ["scikit-learn>=1.8,<2", "threadpoolctl>=3.5,<4"],
     # Films: MP4 out, video frames in.
     "video": ["av>=18.1,<19"],
     # rosinality's datasets.
@@ -77,7 +79,10 @@ EXTRAS = {
         "pytest-xdist>=3.8,<4",
         # The formatter's output differs between minor releases.
         "ruff>=0.17.5,<0.18",
+        # As in the extra maps.
+        "scikit-learn>=1.8,<2",
         "setuptools>=77,<90",
+        "threadpoolctl>=3.5,<4",
         "types-tqdm>=4.66,<5",
     ],
 }

@@ -45,6 +45,8 @@ INSIDE_FUNCTIONS_ONLY = (
     "dlib",
     "av",
     "matplotlib",
+    "sklearn",
+    "threadpoolctl",
     "clu.metric_writers",
 )
 # Private or on their way out: they break with a minor release of jax or flax.

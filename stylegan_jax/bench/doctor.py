@@ -23,6 +23,7 @@ EXTRAS: dict[str, tuple[str, str]] = {
     "torch": ("torch", "checking conversions against PyTorch"),
     "faces": ("dlib", "face alignment"),
     "clip": ("transformers", "choosing pictures by texts"),
+    "maps": ("sklearn", "maps of latents: t-SNE, LLE"),
     "video": ("av", "films: MP4 out, frames in"),
     "lmdb": ("lmdb", "rosinality's datasets"),
     "onnx": ("onnxruntime", "writing ONNX files"),

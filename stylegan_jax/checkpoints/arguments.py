@@ -30,7 +30,9 @@ def check_seeds(seeds: Iterable[int] | jax.Array) -> np.ndarray:
     return np.array(numbers, np.uint32)
 
 
-def check_array(x: jax.Array, name: str, shape: tuple[str | int, ...]) -> None:
+def check_array(
+    x: jax.Array | np.ndarray, name: str, shape: tuple[str | int, ...]
+) -> None:
     """Raises `UserError` unless ``x`` has the shape; a word stands for any size."""
     fits = x.ndim == len(shape) and all(
         isinstance(want, str) or have == want

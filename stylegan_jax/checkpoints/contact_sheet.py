@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from stylegan_jax.errors import UserError
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 # Pixels of the largest sheet: 768 MiB of RGB.
 MAX_PIXELS = 2**28
@@ -91,7 +95,7 @@ def draw_sheet(sections: Sequence[Section], *, cell: int = 128) -> np.ndarray:
             draw.text((MARGIN, y + (height - TEXT) // 2), row.label, INK, font)
             for i, picture in enumerate(row.pictures):
                 where = (indent + MARGIN + i * column, y)
-                page.paste(_thumbnail(picture, (height, width)), where)
+                page.paste(thumbnail(picture, (height, width)), where)
             y += height + 4
         y += MARGIN
     return np.asarray(page)
@@ -119,7 +123,13 @@ def viewable(picture: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(picture[:, :, :3])
 
 
-def _thumbnail(picture: np.ndarray, size: tuple[int, int]):
+def thumbnail(picture: np.ndarray, size: tuple[int, int]) -> Image.Image:
+    """A picture at another size, as Pillow's image.
+
+    Args:
+        picture: [H, W, C] uint8.
+        size: (height, width) in pixels.
+    """
     from PIL import Image
 
     image = Image.fromarray(viewable(picture))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from stylegan_jax.checkpoints.arguments import check_array
 from stylegan_jax.checkpoints.network import Network
@@ -41,12 +44,16 @@ class FaceSpaceEncoder(Network):
             UserError: another shape, no rows, or a row of zeros, which means no face.
         """
         v = jnp.asarray(v, jnp.float32)
+        self.check(v)
+        return self._apply(self.variables, v)
+
+    def check(self, v: Any) -> None:
+        """Refuses what `__call__` does."""
         check_array(v, "v", ("N", self.module.input_dim))
         if not len(v):
             raise UserError("v holds no rows: give at least one.")
-        if not isinstance(v, jax.core.Tracer) and not jnp.any(v != 0, axis=1).all():
+        if not isinstance(v, jax.core.Tracer) and (np.asarray(v) == 0).all(1).any():
             raise UserError(
                 "v has a row of zeros, of which there is no face: give at least one "
                 "number that is not 0 in every row."
             )
-        return self._apply(self.variables, v)

@@ -10,6 +10,7 @@ from typing import Any
 
 from stylegan_jax.checkpoints.attributes import AttributeNetwork
 from stylegan_jax.checkpoints.facespace import FaceSpaceEncoder
+from stylegan_jax.checkpoints.facespace_model import FaceSpaceModel
 from stylegan_jax.checkpoints.features import (
     AlexNetFeatures,
     InceptionV3Features,
@@ -39,10 +40,21 @@ from stylegan_jax.checkpoints.stylegan2_generator import StyleGAN2Generator
 from stylegan_jax.errors import UserError
 
 # The parts that a run, or a folder that convert wrote, may have a file of.
-PARTS = ("g_ema", "g", "d", "psp", "encoder", "decoder", "e", "net", "attributes")
+PARTS = (
+    "g_ema",
+    "g",
+    "d",
+    "psp",
+    "encoder",
+    "decoder",
+    "e",
+    "net",
+    "attributes",
+    "facespace",
+)
 
 # Those that one would use where none is named, the first that there is.
-USED = ("g_ema", "psp", "net", "attributes")
+USED = ("g_ema", "psp", "net", "attributes", "facespace")
 
 # The one place that says which class a family of model files is. The names are those
 # of `model_file.FAMILIES`.
@@ -52,6 +64,7 @@ FAMILIES: Mapping[str, type[Network]] = {
     "stylegan1.generator": StyleGAN1Generator,
     "stylegan1.discriminator": StyleGAN1Discriminator,
     "mobilestylegan": MobileStyleGANGenerator,
+    "facespace": FaceSpaceModel,
     "facespace.encoder": FaceSpaceEncoder,
     "psp": PSPNetwork,
     "psp.encoder": PSPEncoder,

@@ -1,9 +1,9 @@
 """Model files: one safetensors file per model, with a JSON document in its header.
 
 Tensors are named ``<collection>/<path>``, e.g. ``params/mapping/fc0/weight``. The
-header's ``__metadata__`` holds one key, ``stylegan_jax``: a JSON document with
-``format``, ``family``, ``config`` (constructor fields), ``provenance`` and ``licence``.
-Reading executes nothing from the file and takes no more memory than the file is long.
+header's ``__metadata__`` holds a key ``stylegan_jax``: a JSON document of ``format``,
+``family``, ``config`` (constructor fields), ``provenance`` and ``licence``. Nothing of
+it is executed, and reading takes no more memory than the file is long.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ FAMILIES = (
     "stylegan1.generator",
     "stylegan1.discriminator",
     "mobilestylegan",
+    "facespace",
     "facespace.encoder",
     "psp",
     "psp.encoder",
@@ -48,8 +49,7 @@ FAMILIES = (
     "attributes",
 )
 
-# The safetensors library's own limit on headers.
-MAX_HEADER_BYTES = 100_000_000
+MAX_HEADER_BYTES = 100_000_000  # the safetensors library's own limit
 MAX_RANK = 16
 
 # The tensor types a model file may hold, by their safetensors names.

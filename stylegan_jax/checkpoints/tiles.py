@@ -28,7 +28,14 @@ class Tiles:
             variables: copied to the devices once.
         """
         self._function, self._variables = function, variables
-        self._programs: dict[int, tuple[Callable[..., jax.Array], Any, Any]] = {}
+        self._programs: dict[int, tuple[Callable[..., jax.Array], Mesh]] = {}
+        self._placed: dict[int, Any] = {}
+
+    def with_variables(self, variables: Any) -> Tiles:
+        """The same function of other variables; what is compiled is shared."""
+        other = Tiles(self._function, variables)
+        other._programs = self._programs
+        return other
 
     @staticmethod
     def devices(rows: int, tile: int) -> int:
@@ -66,10 +73,10 @@ class Tiles:
 
     def _on(self, number: int) -> tuple[Callable[..., jax.Array], Any, Any]:
         """The program, the variables and the sharding on so many devices."""
+        rows = PartitionSpec(AXIS)
         if number not in self._programs:
             mesh = Mesh(np.array(jax.local_devices()[:number]), (AXIS,))
-            rows = PartitionSpec(AXIS)
-            program = jax.jit(
+            mapped = jax.jit(
                 jax.shard_map(
                     self._function,
                     mesh=mesh,
@@ -78,9 +85,9 @@ class Tiles:
                     check_vma=False,  # Pallas operators need it
                 )
             )
-            self._programs[number] = (
-                program,
-                jax.device_put(self._variables, NamedSharding(mesh, PartitionSpec())),
-                NamedSharding(mesh, rows),
-            )
-        return self._programs[number]
+            self._programs[number] = mapped, mesh
+        program, mesh = self._programs[number]
+        if number not in self._placed:
+            replicated = NamedSharding(mesh, PartitionSpec())
+            self._placed[number] = jax.device_put(self._variables, replicated)
+        return program, self._placed[number], NamedSharding(mesh, rows)

@@ -32,9 +32,10 @@ def demo(workdir: Path, fast: bool, seed: int, quiet: bool) -> int:
     """Train a small generator on toy faces and write a report.
 
     Then fine-tune it on comic faces, blend the two, make pairs, and train a pSp on them
-    that puts new faces into the style. Last, find the direction of a smile, and train
-    a pix2pixHD that makes new faces smile. Needs nothing but this program, which draws
-    its own faces. Takes some minutes on two CPU cores.
+    that puts new faces into the style. Find the direction of a smile, and train a
+    pix2pixHD that makes new faces smile. Last, fit a face space to eight faces. Needs
+    nothing but this program, which draws its own faces. Takes some minutes on two CPU
+    cores.
     """
     from stylegan_jax.pipelines.demo import run_demo
 

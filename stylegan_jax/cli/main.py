@@ -73,6 +73,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Find directions in a generator's latents.",
     ),
     "edit": ("stylegan_jax.cli.edit:edit", "Move faces along directions."),
+    "facespace": (
+        "stylegan_jax.cli.facespace:facespace",
+        "Make a face space of a few photos, and use it.",
+    ),
+    "latents": ("stylegan_jax.cli.latents:latents", "Look at latents."),
     "export": (
         "stylegan_jax.cli.export:export",
         "Write a model for other programs to run.",

@@ -38,3 +38,29 @@ def mix(rows: np.ndarray, columns: np.ndarray, layers: Sequence[int]) -> np.ndar
     chosen = np.zeros(num_ws, np.bool_)
     chosen[list(layers)] = True
     return np.where(chosen[:, None], columns[None], rows[:, None])  # [R,C,num_ws,w_dim]
+
+
+def move_layers(
+    person: np.ndarray,
+    styles: np.ndarray,
+    layers: Sequence[int],
+    strengths: Sequence[float],
+) -> np.ndarray:
+    """Moves some layers of one latent towards those of others.
+
+    Args:
+        person: [num_ws, w_dim].
+        styles: [S, num_ws, w_dim].
+        layers: indices below num_ws; the others stay the person's.
+        strengths: T shares of the way: 0 stays, 1 arrives.
+
+    Returns:
+        [S, T, num_ws, w_dim] float32; at 0 exactly the person.
+
+    Raises:
+        UserError: shapes differ, or a layer is out of range.
+    """
+    ends = mix(np.asarray(person)[None], styles, layers)[0]  # [S,num_ws,w_dim]
+    start = np.asarray(person, np.float32)
+    shares = np.asarray(strengths, np.float32)[:, None, None]  # [T,1,1]
+    return start + shares * (ends - start)[:, None]

@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 
 from stylegan_jax.data.toy_canvas import Style
 from stylegan_jax.errors import UserError
-from stylegan_jax.pipelines import demo_psp, demo_student
+from stylegan_jax.pipelines import demo_psp, demo_space, demo_student
 from stylegan_jax.pipelines import demo_stages as stages
 from stylegan_jax.pipelines.demo_page import write_page
 from stylegan_jax.pipelines.demo_stages import Places, Say
@@ -34,6 +34,7 @@ class Plan:
         smiles: pairs to make along it.
         student_overrides: of the configuration ``pix2pixhd_toy``.
         later: new photos, to put through the student.
+        space_overrides: of the configuration ``facespace_toy``.
     """
 
     faces: int
@@ -47,6 +48,7 @@ class Plan:
     smiles: int
     student_overrides: tuple[str, ...]
     later: int
+    space_overrides: tuple[str, ...]
 
 
 FULL = Plan(
@@ -61,6 +63,7 @@ FULL = Plan(
     smiles=1200,
     student_overrides=(),
     later=200,
+    space_overrides=(),
 )
 # Shows that everything works; the faces are not good yet.
 FAST = Plan(
@@ -97,6 +100,10 @@ FAST = Plan(
         "--config.eval.every_kimg=0.5",
     ),
     later=24,
+    space_overrides=(
+        "--config.train.epochs=60",
+        "--config.train.cycles=1",
+    ),
 )
 
 
@@ -130,6 +137,7 @@ def run_demo(
     5. An encoder that learns from the pairs, and new photos through it.
     6. The direction of a smile, pairs along it, a student that learns from them, and
        new photos through it.
+    7. A face space of eight new photos, and blends, a film and a map of it.
 
     Run again with the same folder, it goes on where it stopped.
 
@@ -158,11 +166,12 @@ def run_demo(
         load_config("stylegan2_toy_finetune", plan.style_overrides),
         load_config("psp_toy", plan.psp_overrides),
         load_config("pix2pixhd_toy", plan.student_overrides),
+        load_config("facespace_toy", plan.space_overrides),
     ]
     for config in configs:
         config.train.seed = seed
     size = configs[0].data.resolution
-    chapters = [_photos, _comics, _encoder, _student]
+    chapters = [_photos, _comics, _encoder, _student, _space]
     for chapter, config in zip(chapters, configs, strict=True):
         signal = chapter(_Demo(places, plan, size, seed, show_progress, say), config)
         if signal is not None:
@@ -230,4 +239,13 @@ def _student(demo: _Demo, config: ConfigDict) -> int | None:
         demo.draw(demo.places.later, "photo", demo.plan.later, first)
         share = config.data.held_out
         demo_student.measure_student(demo.places, share, **demo.how)
+    return outcome.signal
+
+
+def _space(demo: _Demo, config: ConfigDict) -> int | None:
+    first = demo_space.space_seed(demo.seed)
+    demo.draw(demo.places.eight, "photo", demo_space.FACES, first)
+    outcome = demo_space.fit_space(demo.places, config, **demo.how)
+    if outcome.signal is None:
+        demo_space.use_space(demo.places, **demo.how)
     return outcome.signal

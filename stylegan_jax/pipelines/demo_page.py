@@ -1,4 +1,4 @@
-"""The demo's ``report.html``: six chapters, and what to type for each."""
+"""The demo's ``report.html``: seven chapters, and what to type for each."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from stylegan_jax.metrics.memorisation import NEAREST
 from stylegan_jax.pipelines.blend_parents import lineage, read_parent
 from stylegan_jax.pipelines.demo_commands import line, seed_words, toy_line
 from stylegan_jax.pipelines.demo_psp_page import psp_chapter
+from stylegan_jax.pipelines.demo_space_page import space_chapter
 from stylegan_jax.pipelines.demo_stages import (
     GRID_ALPHAS,
     GRID_SEEDS,
@@ -47,9 +48,10 @@ drawings.
 
 Then it taught a copy of that generator another style from {comics} pictures, blended \
 the two, and made {pairs} pairs of one face in both styles. An encoder learned \
-from the pairs to put any photo into the style. Last, it found out which way a smile \
-lies in the latents, and a small network learned to make any photo smile. The same \
-commands take your own pictures; what to type is under each chapter and at the end."""
+from the pairs to put any photo into the style. Then it found out which way a smile \
+lies in the latents, and a small network learned to make any photo smile. And eight \
+new photos became a space in which faces can be blended. The same commands take your \
+own pictures; what to type is under each chapter and at the end."""
 
 COMIC = """{comics} comic faces of other people than in the photos, without any \
 pairing: a copy of the first generator goes on with these (fine-tuning), and keeps the \
@@ -136,6 +138,10 @@ class Plan(Protocol):
     def student_overrides(self) -> tuple[str, ...]:
         """Of the student's training."""
 
+    @property
+    def space_overrides(self) -> tuple[str, ...]:
+        """Of the face space's fitting."""
+
 
 def write_page(places: Places, plan: Plan, *, size: int, seed: int) -> Path:
     """Draws new faces with the first generator and the blend, and writes the page.
@@ -181,6 +187,7 @@ def write_page(places: Places, plan: Plan, *, size: int, seed: int) -> Path:
             _pairs_chapter(places, plan),
             psp_chapter(places, plan.psp_overrides, size=size, seed=seed),
             student_chapter(places, plan.student_overrides, size=size, seed=seed),
+            space_chapter(places, plan.space_overrides, size=size, seed=seed),
         ],
         next_steps=[
             (text, c.format(workdir=shlex.quote(str(places.workdir))))

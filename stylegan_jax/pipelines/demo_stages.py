@@ -148,6 +148,21 @@ class Places:
         """Smiles before and after the student."""
         return self.student / "smile.json"
 
+    @property
+    def eight(self) -> Path:
+        """Toy photos that become a face space."""
+        return self.workdir / "eight"
+
+    @property
+    def space(self) -> Path:
+        """The run that fits it; pictures and a film of it are in its folder ``use``."""
+        return self.workdir / "space"
+
+    @property
+    def used(self) -> Path:
+        """What was measured on it."""
+        return self.space / "use" / "space.json"
+
 
 def comic_seed(seed: int) -> int:
     """Seed of the first comic, of other people than the photos' from ``seed`` on."""

@@ -77,6 +77,7 @@ def train(
         if warning:
             progress.say(warning)
         run = build_run(config, workdir, devices=devices, progress=shown)
+        progress.expect(run.config.train.total_kimg)
         _introduce(run, progress)
         checkpoints = TrainingCheckpoints(workdir / "checkpoints")
         try:

@@ -16,12 +16,19 @@ class Progress:
     Lines go to stderr, so that stdout stays free for results.
     """
 
-    def __init__(self, total_kimg: float, *, shown: bool):
-        """Args: the end of the run; ``shown`` is False for all but one process."""
+    def __init__(self, total_kimg: float | None, *, shown: bool):
+        """Args: the end of the run; ``shown`` is False for all but one process.
+
+        An end of None is set with `expect` before the bar starts.
+        """
         self._names: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
         self._shown = shown
-        self._total = total_kimg
+        self._total = total_kimg or 0.0
         self._bar: tqdm | None = None
+
+    def expect(self, total_kimg: float) -> None:
+        """Sets the end of the run."""
+        self._total = total_kimg
 
     def say(self, text: str) -> None:
         """Writes a line above the bar."""

@@ -26,6 +26,7 @@ class Stream(enum.IntEnum):
     POOL = 9
     INIT_E = 10
     ATTRIBUTES = 11
+    FACESPACE = 14
 
 
 class Draw(enum.IntEnum):
@@ -43,6 +44,7 @@ class Draw(enum.IntEnum):
     DISTORT = 9
     POOL = 10
     BETWEEN = 11
+    BLEND = 14
 
 
 def stream_key(root: jax.Array, stream: Stream) -> jax.Array:

@@ -20,6 +20,7 @@ TRAINERS = {
     "psp": "stylegan_jax.training.psp.build",
     "pix2pixhd": "stylegan_jax.training.pix2pixhd.build",
     "attributes": "stylegan_jax.training.attributes.build",
+    "facespace": "stylegan_jax.training.facespace.build",
 }
 # Those that learn pictures alone: where only shapes matter, blank ones will do.
 OF_PICTURES = ("stylegan2", "stylegan1")

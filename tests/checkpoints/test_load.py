@@ -275,7 +275,7 @@ def test_the_first_that_one_would_use(tmp_path, names, found):
 def test_a_folder_without_one_is_refused(tmp_path):
     for name in ("encoder", "d"):
         (tmp_path / f"{name}.safetensors").touch()
-    words = "no model g_ema, psp, net or attributes: .*models/PART-"
+    words = "no model g_ema, psp, net, attributes or facespace: .*models/PART-"
     with pytest.raises(UserError, match=words):
         find_model(tmp_path)
 

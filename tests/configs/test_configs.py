@@ -15,6 +15,7 @@ from stylegan_jax.data import toy
 from stylegan_jax.errors import UsageError
 from stylegan_jax.training.attributes import presets as attribute_presets
 from stylegan_jax.training.experiment import config_names, load_config
+from stylegan_jax.training.facespace import presets as space_presets
 from stylegan_jax.training.loop import train
 from stylegan_jax.training.pix2pixhd import presets as student_presets
 from stylegan_jax.training.psp import presets as psp_presets
@@ -27,6 +28,7 @@ PSPS = [name for name in config_names() if name.startswith("psp")]
 STUDENTS = [name for name in config_names() if name.startswith("pix2pixhd")]
 READERS = [name for name in config_names() if name.startswith("attributes")]
 GROWING = [name for name in config_names() if name.startswith("stylegan1")]
+SPACES = [name for name in config_names() if name.startswith("facespace")]
 SMOKES = [pytest.param(name, marks=pytest.mark.slow) for name in GANS]
 
 
@@ -38,7 +40,7 @@ def faces(tmp_path_factory):
 
 
 def test_every_configuration_is_tested():
-    assert sorted(GANS + GROWING + PSPS + STUDENTS + READERS) == config_names()
+    assert sorted(GANS + GROWING + PSPS + STUDENTS + READERS + SPACES) == config_names()
 
 
 @pytest.mark.parametrize("name", GANS)
@@ -162,6 +164,25 @@ class TestAttributes:
         assert smoke.data.toy and smoke.init.backbone is None
 
 
+@pytest.mark.parametrize("name", SPACES)
+class TestFaceSpace:
+    def test_resolves(self, name):
+        config = load_config(name)
+        space_presets.check(config)
+        resolved, _ = space_presets.resolve(config, 8, 256)
+        assert resolved.trainer == "facespace"
+        line = space_presets.timeline_of(resolved, 8)
+        assert resolved.train.total_kimg == line.total * resolved.train.batch / 1000
+        assert line.total == 3 * config.train.epochs  # a batch is all eight photos
+        assert resolved.loss.feature in ("vgg", "pyramid")
+
+    def test_smoke_needs_no_photos_and_no_weights(self, name):
+        smoke = load_config(f"{name}:smoke")
+        space_presets.check(smoke)
+        assert space_presets.networks_of(smoke) == ({}, {})
+        assert (smoke.data.path, smoke.init.model, smoke.data.toy) == (None, None, True)
+
+
 @pytest.mark.parametrize("name", STUDENTS)
 class TestPix2PixHD:
     def test_resolves(self, name):
@@ -220,6 +241,20 @@ def test_two_steps_of_a_reader(name, tmp_path):
     last = json.loads(lines[-1])
     assert last["val/smile_mae"] > 0 and last["nonfinite"] == 0
     assert load(tmp_path).names == ("smile", "glasses")
+
+
+@pytest.mark.slow  # half a minute, most of it compiling
+@pytest.mark.parametrize("name", SPACES)
+def test_a_short_space(name, tmp_path):
+    words = ["--config.train.epochs=1", "--config.train.cycles=1"]
+    config = load_config(f"{name}:smoke", words)
+    outcome = train(config, tmp_path, devices=jax.devices()[:1], show_progress=False)
+    assert outcome.nimg == 16
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves(outcome.state))
+    lines = (tmp_path / "stats.jsonl").read_text().splitlines()
+    last = json.loads(lines[-1])
+    assert last["val/l2"] > 0 and last["nonfinite"] == 0
+    assert len(load(tmp_path).names) == 8
 
 
 @pytest.mark.parametrize("name", config_names())

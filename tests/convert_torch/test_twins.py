@@ -185,8 +185,8 @@ def converted(name, tmp_path):
 def test_every_family_has_a_twin():
     covered = {layout.family for layout, *_ in CASES.values()}
     assert covered | {"stylegan2.generator", "stylegan2.discriminator"} == set(TWINS)
-    # Classifiers of attributes are trained here and come from no other program.
-    assert set(FAMILIES) - {"attributes"} == set(TWINS)
+    # Classifiers of attributes and whole face spaces come from no other program.
+    assert set(FAMILIES) - {"attributes", "facespace"} == set(TWINS)
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -13,18 +13,25 @@ import click
 import numpy as np
 import pytest
 from PIL import Image
+from tiny_facespace import tiny_encoder
 from tiny_students import save_student
 
+from stylegan_jax.checkpoints.facespace_config import Faces
+from stylegan_jax.checkpoints.facespace_model import FaceSpaceModel
+from stylegan_jax.checkpoints.load import load
 from stylegan_jax.checkpoints.model_file import read_metadata, save_model, sha256_of
 from stylegan_jax.checkpoints.pictures import save_png
 from stylegan_jax.checkpoints.structure import config_of
 from stylegan_jax.cli.main import cli
 from stylegan_jax.data.pair_manifest import read_pairs
+from stylegan_jax.data.sources import open_source
 from stylegan_jax.errors import UserError
 from stylegan_jax.pipelines import (
     demo,
     demo_psp,
     demo_psp_page,
+    demo_space,
+    demo_space_page,
     demo_stages,
     demo_student,
     demo_student_page,
@@ -65,6 +72,7 @@ PLAN = demo.Plan(
     smiles=20,
     student_overrides=("--config.data.resolution=16",),
     later=3,
+    space_overrides=("--config.train.epochs=2",),
 )
 # Files that tell whether a stage was done again.
 MADE = (
@@ -76,7 +84,10 @@ MADE = (
     "psp/new/00000/img00000002.png", "directions/smile.npz", "directions/strip.png",
     "directions/steps.json", "smiles/manifest.jsonl", "smiles/B/00000004.png",
     "student/made_from.json", "later/dataset.json", "student/smile.json",
-    "student/later/00000/img00000002.png", "student/later.png",
+    "student/later/00000/img00000002.png", "student/later.png", "eight/dataset.json",
+    "space/made_from.json", "space/use/space.json", "space/use/faces.png",
+    "space/use/blends.png", "space/use/morph.gif", "space/use/grid.png",
+    "space/use/map.png",
 )  # fmt: skip
 
 
@@ -89,6 +100,18 @@ def write_student(config, workdir, *, show_progress):
         grid = np.zeros((16, 48, 3), np.uint8)
         save_png(workdir / "samples" / "pairs-000000.png", grid)
         Image.fromarray(grid).save(workdir / "samples" / "timeline.gif")
+    return Outcome(None, 16, None)
+
+
+def write_space(config, workdir, *, show_progress):
+    """As `write_run`, for a face space."""
+    if not (workdir / "models").is_dir():
+        generator = load(config.init.model)
+        encoder = tiny_encoder(8, generator.num_ws, generator.module.w_dim)
+        names = tuple(open_source(config.data.path).names)
+        space = FaceSpaceModel.join(encoder, generator, faces=Faces(names))
+        space.save(workdir / "models" / "facespace-000000.safetensors")
+        write_notes(config, workdir, {"val/l2_ratio": 3.0})
     return Outcome(None, 16, None)
 
 
@@ -140,6 +163,7 @@ def finished(tmp_path_factory):
         patch.setattr(demo, "FULL", PLAN)
         patch.setattr(demo_psp, "train", write_run)
         patch.setattr(demo_student, "train", write_student)
+        patch.setattr(demo_space, "train", write_space)
         found = demo.run_demo(workdir, show_progress=False, say=said.append)
     assert found == demo.Demo(workdir / "report.html")
     return workdir, said
@@ -151,6 +175,7 @@ def workdir(finished, tmp_path, monkeypatch):
     monkeypatch.setattr(demo, "FULL", PLAN)
     monkeypatch.setattr(demo_psp, "train", write_run)
     monkeypatch.setattr(demo_student, "train", write_student)
+    monkeypatch.setattr(demo_space, "train", write_space)
     shutil.copytree(finished[0], tmp_path / "demo")
     return tmp_path / "demo"
 
@@ -180,6 +205,9 @@ def test_the_stages_tell_what_they_do(finished):
         "training a student on them (pix2pixHD)",
         "drawing 3 toy photo faces",
         "putting new photos through it",
+        "drawing 8 toy photo faces",
+        "fitting a face space to them",
+        "blending faces of the space",
         "drawing new faces and writing the report",
     ]
 
@@ -203,9 +231,9 @@ def test_every_stage_is_made_from_the_one_before(finished):
     assert all(entry["outputs"] for entry in record["pictures"].values())
     seeds = [
         (workdir / name / "attributes.csv").read_text().splitlines()[1].split(",")[1]
-        for name in ("faces", "comic", "new", "later")
+        for name in ("faces", "comic", "new", "later", "eight")
     ]
-    assert seeds == ["0", "1000000", "2000000", "3000000"]
+    assert seeds == ["0", "1000000", "2000000", "3000000", "4000000"]
 
 
 def test_the_page_has_the_chapters_in_order(finished):
@@ -218,6 +246,7 @@ def test_the_page_has_the_chapters_in_order(finished):
         "Pairs: one face, two styles",
         "Any photo into the style: pSp",
         "A smile for any photo: a student",
+        "Eight faces and all between them: a face space",
     ]
     assert "drew 40 faces" in text and "data:image/png;base64," in text
     assert "the blocks of 4 and 8 pixels from the photo generator" in text
@@ -232,7 +261,7 @@ def test_what_the_page_says_to_type_is_understood(finished):
     text = (finished[0] / "report.html").read_text()
     blocks = re.findall(r'<pre class="wrap">(.*?)</pre>', text, flags=re.S)
     lines = [line for block in blocks for line in html.unescape(block).splitlines()]
-    assert len(lines) == 18
+    assert len(lines) == 24
     for line in lines:
         program, *words = shlex.split(line)
         assert program == "stylegan-jax"
@@ -257,6 +286,7 @@ def test_again_nothing_is_done_twice(workdir):
         "fine-tuning it on the comics",
         "training an encoder on them (pSp)",
         "training a student on them (pix2pixHD)",
+        "fitting a face space to them",
         "drawing new faces and writing the report",
     ]
 
@@ -267,6 +297,8 @@ def test_what_is_missing_is_made_again_alike(workdir):
     other = next((workdir / "models").glob("g_ema-*"))
     shutil.copy(other, workdir / "blend" / "blend.safetensors")
     (workdir / "pairs" / "B" / "00000004.png").unlink()
+    (workdir / "space" / "use" / "space.json").unlink()
+    (workdir / "space" / "use" / "morph.gif").unlink()
     document = json.loads((workdir / "pairs" / "manifest.json").read_text())
     document["complete"] = False  # as after a kill
     (workdir / "pairs" / "manifest.json").write_text(json.dumps(document))
@@ -277,6 +309,8 @@ def test_what_is_missing_is_made_again_alike(workdir):
 def test_a_signal_ends_it_and_leaves_no_page(workdir, monkeypatch):
     (workdir / "report.html").unlink()
     stopped = Outcome(None, 8, signal.SIGTERM)
+    monkeypatch.setattr(demo_space, "train", lambda *args, **kwargs: stopped)
+    assert run(workdir) == demo.Demo(None, signal.SIGTERM)
     monkeypatch.setattr(demo_student, "train", lambda *args, **kwargs: stopped)
     assert run(workdir) == demo.Demo(None, signal.SIGTERM)
     monkeypatch.setattr(demo_psp, "train", lambda *args, **kwargs: stopped)
@@ -366,6 +400,43 @@ def test_the_page_tells_what_was_measured_on_smiles(finished):
         assert part in chapter, part
 
 
+def test_a_space_of_another_generator_is_refused(workdir):
+    record = workdir / "space" / "made_from.json"
+    record.write_text(record.read_text().replace('"generator": "', '"generator": "0'))
+    places, config = demo_stages.Places(workdir), load_config("facespace_toy")
+    with pytest.raises(UserError, match="space was not fitted to .*eight in the best"):
+        demo_space.fit_space(places, config, say=str, shown=False)
+
+
+def test_the_page_tells_what_was_measured_on_the_space(finished, monkeypatch):
+    workdir, _ = finished
+    measured = json.loads((workdir / "space" / "use" / "space.json").read_text())
+    assert len(measured["l2"]) == len(measured["l2_mean"]) == 8
+    assert measured["between"]["ways"] == 8 and len(measured["map"]) == 2
+    chapter = (workdir / "report.html").read_text().partition('id="chapter-7"')[2]
+    ratio = np.mean(measured["l2_mean"]) / np.mean(measured["l2"])
+    for part in (
+        f"<b>{ratio:.1f}×</b>", f"<b>{np.mean(measured['l2']):.4f}</b>",
+        "data:image/gif;base64,", "facespace blend", "--random 4", "latents map",
+        f"{measured['between']['inside']:.0%} of the blends lie between",
+    ):  # fmt: skip
+        assert part in chapter, part
+    for enough, said in ((ratio + 0.1, True), (ratio - 0.1, False)):
+        monkeypatch.setattr(demo_space_page, "ENOUGH", enough)
+        places = demo_stages.Places(workdir)
+        told = demo_space_page.space_chapter(places, (), size=16, seed=0)
+        assert ("was too short" in told.text) == said
+
+
+def test_ways_that_lead_from_face_to_face_are_told_from_others():
+    straight = np.array([[0.0, 1, 2, 3], [3, 2, 1, 0]])
+    assert demo_space._order(straight) == {"inside": 1.0, "forward": 1.0}
+    # One blend beyond the second face, and the last step back from it.
+    assert demo_space._order(np.array([[0.0, 1, 4, 3]])) == {
+        "inside": 0.5, "forward": pytest.approx(2 / 3),
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("target", "output", "l1", "reached", "said"),
     [
@@ -429,3 +500,5 @@ def test_the_fast_demo(tmp_path):
     assert measured[-1][0] >= 1.5 and measured[-1][1] > measured[0][1]
     smile = json.loads((tmp_path / "demo/student/smile.json").read_text())
     assert smile["pairs"]["num"] == 12 and np.isfinite(smile["pairs"]["output"])
+    space = json.loads((tmp_path / "demo/space/use/space.json").read_text())
+    assert np.mean(space["l2"]) < np.mean(space["l2_mean"]) / 2

@@ -15,8 +15,8 @@ def test_unknown_trainers_are_refused(tmp_path):
     with pytest.raises(UsageError) as caught:
         build_run(ConfigDict({"trainer": "stylegan3"}), tmp_path)
     assert str(caught.value) == (
-        "There is no trainer 'stylegan3', choose stylegan2, stylegan1, psp, pix2pixhd "
-        "or attributes."
+        "There is no trainer 'stylegan3', choose stylegan2, stylegan1, psp, "
+        "pix2pixhd, attributes or facespace."
     )
 
 

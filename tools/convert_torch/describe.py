@@ -114,6 +114,8 @@ def _size(shapes: list[Any]) -> int:
 
 def image_of(config: Mapping[str, Any]) -> str | None:
     """The size of a network's pictures, e.g. ``256x256x3``; None where any fits."""
+    if isinstance(config.get("generator"), Mapping):
+        return image_of(config["generator"])
     if "num_blocks" not in config or "img_channels" not in config:
         return None
     height, width = config.get("base_grid", (4, 4))

@@ -29,7 +29,7 @@ def fill(config: ConfigDict, workdir: Path) -> ConfigDict:
     decoder, pairs = folder / "toy_decoder.safetensors", folder / "toy_pairs"
     if jax.process_index() == 0:
         if not decoder.is_file():
-            _write_decoder(decoder)
+            write_toy_generator(decoder)
         if not pairs.is_dir():
             write_toy_pairs(pairs, labels=config.data.source_labels)
     spmd.wait_for_all("toy pairs")
@@ -38,7 +38,8 @@ def fill(config: ConfigDict, workdir: Path) -> ConfigDict:
     return config
 
 
-def _write_decoder(path: Path) -> None:
+def write_toy_generator(path: Path) -> None:
+    """Writes an untrained StyleGAN2 generator of 32 px."""
     module = Generator(
         num_blocks=4, z_dim=16, w_dim=16, mapping_layers=2, channel_base=256,
         channel_max=16,

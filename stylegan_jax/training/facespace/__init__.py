@@ -1,0 +1,1 @@
+"""Trains face spaces: an encoder from a few photos in front of a frozen generator."""
