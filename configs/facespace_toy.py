@@ -18,7 +18,11 @@ def get_config(arg: str = "") -> ConfigDict:
     config = facespace.get_config()
     config.train.update(epochs=600, anneal=0.3, leaf_learning_rate=0.03)
     config.loss.update(
-        feature="pyramid", feature_weight=10.0, pixel_weight=300.0, pull_weight=0.3
+        feature="pyramid",
+        feature_weight=10.0,
+        pixel_weight=300.0,
+        pull_weight=1.0,
+        blend_weight=300.0,
     )
     facespace.apply(config, arg)
     return config
