@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import unicodedata
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -32,8 +33,11 @@ def find_face(word: str, names: Sequence[str]) -> int | None:
     Returns:
         Its index; None where no face, or more than one, is meant.
     """
+    # A file system may write an accent as a letter of its own, and a keyboard not.
+    word = unicodedata.normalize("NFC", word)
+    whole = [unicodedata.normalize("NFC", name) for name in names]
     for shorten in _SHORTER:
-        short = [shorten(name) for name in names]
+        short = [shorten(name) for name in whole]
         if short.count(word) == 1:
             return short.index(word)
     if word.isascii() and word.isdigit() and 1 <= int(word[:9]) <= len(names):
@@ -68,12 +72,17 @@ def labels(names: Sequence[str]) -> list[str]:
     Returns:
         Such as ``1 anna``; `find_face` knows both words.
     """
+    return [f"{i} {name}" for i, name in enumerate(short_names(names), 1)]
+
+
+def short_names(names: Sequence[str]) -> list[str]:
+    """The shortest names that tell all faces apart."""
     short = list(names)
     for shorten in _SHORTER:
         shorter = [shorten(name) for name in names]
         if len(set(shorter)) == len(names):
             short = shorter
-    return [f"{i} {name}" for i, name in enumerate(short, 1)]
+    return short
 
 
 def parse_faces(words: Sequence[str], names: Sequence[str]) -> list[int]:
@@ -89,10 +98,11 @@ def parse_faces(words: Sequence[str], names: Sequence[str]) -> list[int]:
     found = [find_face(word.strip(), names) for word in words]
     unknown = [w.strip() for w, face in zip(words, found, strict=True) if face is None]
     if unknown:
-        listed = "; ".join(_nearest(word, names) for word in dict.fromkeys(unknown))
+        short = short_names(names)
+        listed = "; ".join(_nearest(word, short) for word in dict.fromkeys(unknown))
         raise UsageError(
             f"no such face: {listed}. Give names or numbers from 1 to {len(names)} "
-            f"({_some(names)})."
+            f"({_some(short)})."
         )
     return [face for face in found if face is not None]
 
@@ -136,7 +146,8 @@ def parse_shares(text: str, names: Sequence[str]) -> np.ndarray:
     if wrong:
         raise UsageError(
             f"'{printable(', '.join(wrong))}' has no number as its weight: write "
-            "weights like anna=.6,bela=.4."
+            "weights like anna=.6,bela=.4, and faces by number (3=.5) where their "
+            "names hold commas or equals signs."
         )
     faces = parse_faces([face for face, _ in pairs], names)
     shares = np.zeros(len(names))

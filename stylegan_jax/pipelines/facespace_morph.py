@@ -39,7 +39,7 @@ class Options:
 
     closed: bool = False
     frames_per: int = 30
-    fps: int = 30
+    fps: int = 25
     easing: str = "cosine"
     path: str = "simplex"
     bars: bool = False

@@ -25,6 +25,7 @@ from stylegan_jax.faces.crop import Outside, crop_square
 from stylegan_jax.faces.detectors import DlibFinder
 from stylegan_jax.faces.landmarks import FileFinder, Finder
 from stylegan_jax.faces.quad import NoSquare, ffhq_quad
+from stylegan_jax.latents.shares import short_names
 from stylegan_jax.pipelines.facespace_blend import check_picture_name, collect
 from stylegan_jax.pipelines.films import KINDS, check_film, write_film
 from stylegan_jax.pipelines.page_text import cut, font_of
@@ -151,7 +152,7 @@ def _read_all(
 
 
 class _NoFace(Exception):
-    """There is no face in a photo."""
+    """There is no face in a photo, or none whose landmarks are of it."""
 
 
 def _read(
@@ -169,6 +170,8 @@ def _read(
         dlib = isinstance(finder, DlibFinder)
         raise _NoFace("no face seen" if dlib else "no face in the landmarks file")
     points = faces[0].points
+    if np.mean(((points >= -0.5) & (points < image.size)).all(1)) < 0.5:
+        raise _NoFace("its landmarks lie outside of it: they are of another picture")
     shape = cell_size(space.image_shape, options.cell)
     if not options.aligned:
         crop = crop_square(image, ffhq_quad(points), max(shape))
@@ -187,16 +190,17 @@ def _sheet(
     drivers: Sequence[_Driver], results: Sequence[np.ndarray], cell: int
 ) -> np.ndarray:
     font = font_of(14)
+    names = short_names([driver.name for driver in drivers])
     rows = [
         Row(
-            cut(driver.name, font, 160),
+            cut(name, font, 160),
             [
                 dotted(driver.picture, driver.points),
                 result,
                 dotted(result, driver.points),
             ],
         )
-        for driver, result in zip(drivers, results, strict=True)
+        for name, driver, result in zip(names, drivers, results, strict=True)
     ]
     heads = ["photo", "what it drives", "with the photo's points"]
     title = "Photos that drive the face space"

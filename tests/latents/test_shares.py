@@ -40,6 +40,25 @@ def test_faces_are_found_by_name_or_number(word, face):
     assert find_face(word, NAMES) == face
 
 
+def test_accents_may_be_written_either_way():
+    composed, apart = "Jos\u00e9", "Jose\u0301"
+    assert find_face(composed, (f"{apart}.png", "b")) == 0
+    assert find_face(apart, (f"{composed}.png", "b")) == 0
+
+
+def test_suggestions_are_as_short_as_they_may_be():
+    names = [f"00000/img{i:08d}.png" for i in range(3)]
+    with pytest.raises(UsageError) as caught:
+        parse_faces(["img00000007"], names)
+    assert "did you mean img0000000" in str(caught.value)
+    assert "00000/" not in str(caught.value)
+
+
+def test_names_that_read_as_weights_are_named_by_number():
+    with pytest.raises(UsageError, match=r"faces by number \(3=.5\)"):
+        parse_shares("x=b,c=.5", ("x=b,c", "d"))
+
+
 def test_a_stem_of_two_names_means_neither():
     names = ("a.png", "a.jpg", "b")
     assert find_face("a", names) is None and find_face("a.jpg", names) == 1
@@ -77,7 +96,7 @@ def test_weights(text, want):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("ana=.5,bella=.5", r"'ana' \(did you mean anna.png\?\); 'bella' \(did you me"),
+        ("ana=.5,bella=.5", r"'ana' \(did you mean anna\?\); 'bella' \(did you me"),
         ("xxxx", r"no such face: 'xxxx'. Give names or numbers from 1 to 5"),
         ("anna=a,bela=nan", "'anna=a, bela=nan' has no number"),
         ("anna=1_0", "no number"),

@@ -303,6 +303,16 @@ def test_an_aligned_photo_is_taken_as_it_is(posed, tmp_path, monkeypatch):
     np.testing.assert_allclose(rows[0].pictures[1], want, atol=1)
 
 
+def test_landmarks_of_another_picture_drive_nothing(posed, tmp_path):
+    points = marks((80, 100), 0.9, 0.2) + 500
+    photos, file = write_photos(
+        tmp_path / "photos", {"a.png": [points]}, width=192, height=192
+    )
+    options = facespace_pose.Options(str(file), aligned=True)
+    with pytest.raises(UserError, match=r"a.png: its landmarks lie outside of it"):
+        facespace_pose.pose(posed, [photos], tmp_path / "p.png", options)
+
+
 def test_photos_may_drive_a_film(posed, tmp_path):
     photos, file = write_photos(
         tmp_path / "photos", {"a.png": [marks()], "b.png": [marks(turn=0.2)]}

@@ -97,7 +97,7 @@ def check(config: ConfigDict) -> None:
     if not model.use_style:
         wrong = []
         if model.const_input:
-            wrong.append("model.const_input=false, so that the latent comes in at all")
+            wrong.append("model.const_input=false (so that the latent comes in at all)")
         if loss.style_mixing_prob > 0:
             wrong.append("loss.style_mixing_prob=0, since there is nothing to mix")
         if wrong:

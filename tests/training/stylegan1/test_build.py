@@ -106,7 +106,7 @@ def test_a_run_may_begin_where_a_later_stage_does(make):
         (["data.labels=true"], "without labels only"),
         (
             ["model.use_style=false"],
-            "needs model.const_input=false, so that the latent comes in at all and "
+            "needs model.const_input=false (so that the latent comes in at all) and "
             "loss.style_mixing_prob=0",
         ),
         (["model.mapping_layers=0", "model.z_dim=4"], "z_dim=4 and model.w_dim=8"),
