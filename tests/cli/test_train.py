@@ -50,6 +50,7 @@ def photos(tmp_path):
     return folder
 
 
+@pytest.mark.slow
 def test_the_dry_run_of_a_run_that_grows_is_of_every_stage(photos, tmp_path, capsys):
     words = ["--config", "stylegan1:smoke", f"--config.data.path={photos}"]
     words += [w for w in SMALL if "total_kimg" not in w]

@@ -291,6 +291,7 @@ def test_again_nothing_is_done_twice(workdir):
     ]
 
 
+@pytest.mark.slow
 def test_what_is_missing_is_made_again_alike(workdir):
     before = {name: (workdir / name).read_bytes() for name in MADE}
     # A blend of other models.
@@ -306,6 +307,7 @@ def test_what_is_missing_is_made_again_alike(workdir):
     assert {name: (workdir / name).read_bytes() for name in MADE} == before
 
 
+@pytest.mark.slow
 def test_a_signal_ends_it_and_leaves_no_page(workdir, monkeypatch):
     (workdir / "report.html").unlink()
     stopped = Outcome(None, 8, signal.SIGTERM)

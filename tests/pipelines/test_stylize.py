@@ -302,6 +302,7 @@ def test_exif_is_honoured(root, tmp_path):
     np.testing.assert_array_equal(pictures(tmp_path / "out")["t.png"][:, :32], picture)
 
 
+@pytest.mark.slow
 def test_class_maps(tmp_path):
     file = save_psp(tmp_path / "seg.safetensors", input_nc=5)
     rng = np.random.default_rng(1)

@@ -86,6 +86,7 @@ def test_numbers_of_a_run_never_change():
         "POOL": 9,
         "INIT_E": 10,
         "ATTRIBUTES": 11,
+        "FACESPACE": 14,
     }
     assert {d.name: int(d) for d in Draw} == {
         "Z": 0,
@@ -99,6 +100,8 @@ def test_numbers_of_a_run_never_change():
         "DEGRADE": 8,
         "DISTORT": 9,
         "POOL": 10,
+        "BETWEEN": 11,
+        "BLEND": 14,
     }
     keys = rngs.sample_keys(
         jax.random.key(0), Stream.G_MAIN, jnp.int32(5), jnp.asarray([0, 7])

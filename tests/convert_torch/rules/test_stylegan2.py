@@ -82,6 +82,7 @@ def test_every_field_is_read_and_tensors_come_back(source, kind, fields):
         np.testing.assert_allclose(flat[name], value, rtol=0, atol=1e-6, err_msg=name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("kind", ["generator", "discriminator"])
 def test_no_missing_tensor_is_a_crash(source, kind):

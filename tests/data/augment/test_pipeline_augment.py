@@ -146,6 +146,7 @@ def test_gradient_agrees_with_differences(pipe):
     assert slope == pytest.approx(expected, rel=1e-3, abs=1e-2)
 
 
+@pytest.mark.slow
 def test_r1_through_the_pipeline_agrees_with_differences():
     images, keys = pictures(2, 8, 8), keys_of(2)
 
