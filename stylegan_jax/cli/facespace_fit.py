@@ -59,7 +59,11 @@ Example: stylegan-jax facespace fit faces/ runs/a space.safetensors
     help="A configuration of the trainer facespace.",
 )
 @click.option("--workdir", help="The run's folder; OUT-run beside OUT if not given.")
-@click.option("--overwrite", is_flag=True, help="Replace an OUT of another run.")
+@click.option(
+    "--overwrite",
+    is_flag=True,
+    help="Replace OUT and its picture; the run itself stays.",
+)
 @click.option("--quiet", is_flag=True, help="No lines and no bar.")
 @JSON
 @click.pass_context
@@ -112,13 +116,19 @@ def fit(
         return 128 + done.outcome.signal
     say_licence(model)
     document = done.to_json()
+    if document["worst_ratio"] < 1:
+        click.echo(
+            "warning: at least one face is further from its photo than the generator's "
+            "mean face: give more --epochs, or aligned photos",
+            err=True,
+        )
     if as_json:
         click.echo(json.dumps(document))
     else:
         click.echo(
             f"{done.out}: {len(done.names)} photos; L2 {done.l2.mean():.4f} on average "
-            f"(of the mean face {done.l2_mean.mean():.4f}), at least "
-            f"{document['worst_ratio']:.1f} times below the mean face's; picture "
+            f"(of the mean face {done.l2_mean.mean():.4f}), the worst "
+            f"{document['worst_ratio']:.1f} times nearer than the mean face; picture "
             f"{done.picture}"
         )
     return 0

@@ -246,7 +246,8 @@ def fit_file(
         options: how; None for the usual.
         workdir: the run's folder; None for ``OUT-run`` beside OUT. With a run in it,
             the run goes on.
-        overwrite: replace an OUT that another run wrote.
+        overwrite: replace an OUT, or a picture beside it, that another run wrote; the
+            run in ``workdir`` stays.
         shown: write training's lines and bar to stderr.
         progress: called with (photos aligned, photos).
 
@@ -262,11 +263,8 @@ def fit_file(
     if out.suffix != SUFFIX:
         raise UsageError(f"OUT={out} is one model file: end its name in {SUFFIX}.")
     folder = out.with_name(f"{out.stem}-run") if workdir is None else Path(workdir)
-    if out.exists() and not overwrite and not _wrote(folder, out):
-        raise UserError(
-            f"{out} is there already and not of the run in {folder}: choose another "
-            "name, or give --overwrite."
-        )
+    picture = out.with_suffix(".png")
+    _check_places(out, picture, folder, overwrite)
     options = options or Fit()
     config, aligned = _prepared(photos, model, folder, options, progress=progress)
     outcome = train(config, folder, show_progress=shown)
@@ -276,12 +274,12 @@ def fit_file(
     height, width, _ = space.image_shape
     given = open_photos(aligned, (height, width)).given()
     found = likeness(space, given)
-    picture = out.with_suffix(".png")
-    save_png(picture, likeness_sheet(found, given, space.names))
-    provenance = {**space.provenance, "made_by": "stylegan-jax facespace fit"}
-    space.save(out, provenance=provenance)
+    # The note first: a run that is killed behind it still knows its own files.
     note = json.dumps({"out": str(out.resolve())})
     write_text(folder / "fitted.json", note + "\n")
+    provenance = {**space.provenance, "made_by": "stylegan-jax facespace fit"}
+    space.save(out, provenance=provenance)
+    save_png(picture, likeness_sheet(found, given, space.names))
     return Fitted(
         outcome, folder, out, picture, space.names, found["l2"], found["l2_mean"]
     )
@@ -325,6 +323,22 @@ def _open_space(path: str | Path) -> FaceSpaceModel:
             "with stylegan-jax facespace fit."
         )
     return model
+
+
+def _check_places(out: Path, picture: Path, folder: Path, overwrite: bool) -> None:
+    """Refuses places that cannot be written, or hold what is somebody else's."""
+    for parent in out.absolute().parents:
+        if parent.exists() and not parent.is_dir():
+            raise UserError(f"{parent} is a file: OUT={out} cannot lie in it.")
+    for place in (out, picture):
+        if place.is_dir():
+            raise UserError(f"{place} is a folder: choose another name for OUT.")
+    taken = [str(place) for place in (out, picture) if place.exists()]
+    if taken and not overwrite and not _wrote(folder, out):
+        raise UserError(
+            f"{' and '.join(taken)} is there already and not of the run in {folder}: "
+            "choose another name, or give --overwrite."
+        )
 
 
 def _wrote(folder: Path, out: Path) -> bool:

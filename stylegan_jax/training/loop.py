@@ -99,8 +99,8 @@ def _train(
     state, key = first_state(run, checkpoints, clock)
     if clock.nimg >= run.config.train.total_kimg * 1000:
         progress.say(
-            f"nothing left to do: the run is at {clock.nimg / 1000:.2f} kimg; to go "
-            "on, raise --config.train.total_kimg"
+            f"nothing left to do: the run is at {clock.nimg / 1000:.2f} kimg; "
+            f"{run.TO_GO_ON}"
         )
         return Outcome(state, clock.nimg, None)
     programs = _compile(run.at(clock.nimg), progress)

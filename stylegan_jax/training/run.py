@@ -81,6 +81,7 @@ class Run(abc.ABC):
         SHOWN: names of the figures that the bar shows, and the lines.
         RARE: names of the figures that come seldom and are worth a line.
         REMEDY: what to try where numbers stay non-finite.
+        TO_GO_ON: what to do with a run that is at its end.
         config: with every derived number filled in.
         mesh: the devices.
         rows: order of a global batch over devices and accumulation steps.
@@ -93,6 +94,7 @@ class Run(abc.ABC):
     SHOWN: ClassVar[tuple[str, ...]] = ()
     RARE: ClassVar[tuple[str, ...]] = ()
     REMEDY: ClassVar[str] = ""
+    TO_GO_ON: ClassVar[str] = "to go on, raise --config.train.total_kimg"
 
     config: ConfigDict
     mesh: Mesh

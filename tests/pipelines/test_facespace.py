@@ -96,6 +96,39 @@ def test_the_same_command_again_has_nothing_to_do(fitted, place):
         )
 
 
+def test_another_weight_is_another_run(fitted, place):
+    out, _ = fitted
+    words = (*WORDS, "--config.loss.pixel_weight=3")
+    with pytest.raises(UserError, match="begun with the weights and rates .*pixel 3"):
+        fit_file(
+            place / "faces",
+            place / "g.safetensors",
+            out,
+            Fit(epochs=1, cycles=0, words=words),
+            shown=False,
+        )
+
+
+def test_nothing_beside_a_new_file_is_lost(place, tmp_path):
+    photo = tmp_path / "anna.png"
+    photo.write_bytes(b"a photo")
+    (tmp_path / "folder.safetensors").mkdir()
+    for name, said in (
+        ("anna.safetensors", "anna.png is there already"),
+        ("folder.safetensors", "is a folder"),
+        ("anna.png/b.safetensors", "is a file"),
+    ):
+        with pytest.raises(UserError, match=said):
+            fit_file(
+                place / "faces",
+                place / "g.safetensors",
+                tmp_path / name,
+                workdir=tmp_path / "run",
+                shown=False,
+            )
+    assert photo.read_bytes() == b"a photo" and not (tmp_path / "run").exists()
+
+
 def test_saved_it_is_the_same_space(fitted, tmp_path):
     out, _ = fitted
     space = FaceSpace.load(out)

@@ -61,6 +61,7 @@ class FaceSpaceRun(Run):
 
     SHOWN = ("loss/facespace", "loss/pixel")
     RARE = ("val/l2", "val/l2_worst", "val/l2_ratio")
+    TO_GO_ON = "all its phases are done; another --workdir begins anew"
     REMEDY = "a lower train.learning_rate, or smaller weights in the section loss"
 
     module: FaceSpace
@@ -137,6 +138,14 @@ class FaceSpaceRun(Run):
             ),
             "feature": (config.loss.feature, f"loss.feature={config.loss.feature}"),
         }
+        names = ("learning_rate", "leaf_learning_rate", "anneal")
+        numbers = {**self.hyper.weights, **{n: config.train[n] for n in names}}
+        numbers["pixel_boost"] = config.loss.pixel_boost
+        said = ", ".join(f"{name} {value}" for name, value in numbers.items())
+        found["numbers"] = (
+            [[name, value] for name, value in numbers.items()],
+            f"the weights and rates {said}",
+        )
         return found | begun_from({"init.model": self.start.origin}, ["init.model"])
 
     def introduction(self, state: FaceSpaceState) -> list[str]:
