@@ -17,6 +17,7 @@ from stylegan_jax.checkpoints.facespace_model import FaceSpaceModel
 from stylegan_jax.checkpoints.generator import GeneratorNetwork
 from stylegan_jax.checkpoints.load import load, load_generator
 from stylegan_jax.checkpoints.pictures import save_png
+from stylegan_jax.data import sources
 from stylegan_jax.errors import UsageError, UserError, printable
 from stylegan_jax.faces.align import Settings, align
 from stylegan_jax.training.experiment import load_config
@@ -311,8 +312,27 @@ def _prepared(
             f"no face was cut out of {len(done.failed)} of the {done.pictures} photos "
             f"in {photos} ({said}): leave them out, or give the photos aligned."
         )
+    drop_strays(folder, set(sources.open_source(photos).names))
     config.data.path = str(folder)
     return config, folder
+
+
+def drop_strays(folder: Path, names: set[str]) -> None:
+    """Removes crops of photos that are no longer given.
+
+    Args:
+        folder: of a run's crops, with their ``align.json``; nothing else lies there.
+        names: of the photos that are given now.
+    """
+    document = json.loads((folder / "align.json").read_text(encoding="utf-8"))
+    entries = document["pictures"].items()
+    faces = [
+        face for name, entry in entries if name in names for face in entry["faces"]
+    ]
+    kept = {(folder / face["output"]).resolve() for face in faces}
+    for crop in sorted(folder.rglob("*.png")):
+        if crop.resolve() not in kept:
+            crop.unlink()
 
 
 def _open_space(path: str | Path) -> FaceSpaceModel:

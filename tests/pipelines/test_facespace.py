@@ -14,7 +14,7 @@ from tiny_facespace import facespace_generator, tiny_encoder
 
 from stylegan_jax.cli.facespace import facespace
 from stylegan_jax.errors import UsageError, UserError
-from stylegan_jax.pipelines.facespace import FaceSpace, Fit, fit_file
+from stylegan_jax.pipelines.facespace import FaceSpace, Fit, drop_strays, fit_file
 
 # A small program: half a minute of compiling is saved.
 WORDS = (
@@ -169,6 +169,15 @@ def test_a_photo_twice_names_both(place, tmp_path):
     shutil.copy(place / "faces" / "1.png", tmp_path / "faces" / "again.png")
     said = refusal(place, tmp_path, photos=tmp_path / "faces")
     assert "more than once (1.png and again.png)" in said
+
+
+def test_crops_of_photos_that_are_gone_are_gone(tmp_path):
+    faces = {name: {"faces": [{"output": f"{name}.png"}]} for name in ("a", "b")}
+    (tmp_path / "align.json").write_text(json.dumps({"pictures": faces}))
+    for name in ("a", "b", "c"):
+        (tmp_path / f"{name}.png").write_bytes(b"")
+    drop_strays(tmp_path, {"a", "c"})
+    assert [path.name for path in tmp_path.glob("*.png")] == ["a.png"]
 
 
 def test_no_face_in_raw_photos(place, tmp_path, monkeypatch):
