@@ -16,7 +16,7 @@ from stylegan_jax.checkpoints.arguments import check_array
 from stylegan_jax.checkpoints.facespace import FaceSpaceEncoder
 from stylegan_jax.checkpoints.facespace_config import Faces
 from stylegan_jax.checkpoints.generator import GeneratorNetwork
-from stylegan_jax.checkpoints.latent_pictures import LatentPictures
+from stylegan_jax.checkpoints.latent_pictures import LatentDrawing
 from stylegan_jax.checkpoints.model_file import ModelFile, save_model
 from stylegan_jax.checkpoints.network import Network
 from stylegan_jax.checkpoints.structure import fit_variables, variable_shapes
@@ -65,7 +65,7 @@ class FaceSpaceModel(Network):
             metadata=self.metadata,
         )
         self._encoding = Tiles(partial(_encode, module), self.encoder.variables)
-        self._pictures = LatentPictures(self.generator)
+        self._drawings: dict[str, LatentDrawing] = {}
 
     @staticmethod
     def example(module: FaceSpace) -> tuple[jax.ShapeDtypeStruct, ...]:
@@ -227,7 +227,7 @@ class FaceSpaceModel(Network):
         new = FaceSpaceModel(
             other.module, other.variables, faces=other.faces, metadata=other.metadata
         )
-        new.generator, new._pictures = self.generator, self._pictures
+        new.generator, new._drawings = self.generator, self._drawings
         new._encoding = self._encoding.with_variables(other.encoder.variables)
         return new
 
@@ -337,7 +337,18 @@ class FaceSpaceModel(Network):
         self, w_plus: Any, *, batch: int | None = None, noise_mode: str = "none"
     ) -> Iterator[np.ndarray]:
         """Draws as `draw` does and yields parts [m, H, W, C] uint8 in order."""
-        return self._pictures.parts(w_plus, batch=batch, noise_mode=noise_mode)
+        if batch is not None and batch < 1:
+            raise UserError(f"batch is at least 1, got {batch}.")
+        rows = np.asarray(w_plus, np.float32)
+        check_array(rows, "w_plus", ("M", self.num_ws, self.w_dim))
+        if not len(rows):
+            raise UserError("w_plus holds no rows: give at least one.")
+        if noise_mode not in self._drawings:
+            drawing = LatentDrawing(self.generator, noise_mode=noise_mode)
+            self._drawings[noise_mode] = drawing
+        drawing = self._drawings[noise_mode]
+        most = max(1, (batch or 2 * drawing.group) // drawing.group)
+        return drawing.iter_images([rows], most=most)
 
     def save(
         self,

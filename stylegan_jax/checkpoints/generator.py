@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, Self
@@ -29,6 +28,7 @@ from stylegan_jax.checkpoints.drawing import (
     synthesise,
 )
 from stylegan_jax.checkpoints.network import Network
+from stylegan_jax.checkpoints.tiles import in_flight
 from stylegan_jax.errors import UserError
 
 Z_SOURCES = ("jax", "numpy")
@@ -296,16 +296,14 @@ class GeneratorNetwork(Network):
         )
         variables = self._on(mesh)
         sharding = NamedSharding(mesh, PartitionSpec(AXIS))
-        pending: collections.deque[tuple[jax.Array, int]] = collections.deque()
-        for start in range(0, total, group):
-            part = [pad(x[start : start + group], group) for x in inputs]
-            drawn = program(variables, *jax.device_put(part, sharding), psi)
-            pending.append((drawn, min(group, total - start)))
-            if len(pending) >= max(1, (batch or 2 * group) // group):
-                images, count = pending.popleft()
-                yield np.asarray(images)[:count]
-        for images, count in pending:
-            yield np.asarray(images)[:count]
+
+        def started() -> Iterator[tuple[jax.Array, int]]:
+            for start in range(0, total, group):
+                part = [pad(x[start : start + group], group) for x in inputs]
+                drawn = program(variables, *jax.device_put(part, sharding), psi)
+                yield drawn, min(group, total - start)
+
+        return in_flight(started(), max(1, (batch or 2 * group) // group))
 
     def _on(self, mesh: Mesh) -> Any:
         """The variables on every device of a mesh, copied once."""

@@ -1,79 +1,109 @@
-"""Pictures of latents: the same whatever stands beside them and on how many devices."""
+"""Pictures of latents: the same whatever stands beside them and on how many devices.
+
+As `GeneratorNetwork.images` does for seeds: a program draws a fixed number of
+pictures per device whatever is asked for, so that a picture depends on its latent (and
+the options) alone, not on its neighbours or the number of devices.
+"""
 
 from __future__ import annotations
 
-import collections
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import jax
 import numpy as np
 
-from stylegan_jax.checkpoints.arguments import check_array
+from stylegan_jax.checkpoints.arguments import check_choice
 from stylegan_jax.checkpoints.drawing import synthesise, to_bytes
 from stylegan_jax.checkpoints.generator import GeneratorNetwork
-from stylegan_jax.checkpoints.tiles import Tiles
+from stylegan_jax.checkpoints.tiles import Tiles, in_flight
 from stylegan_jax.errors import UserError
 
-NOISE_MODES = ("none", "const")
+# Pictures need no random numbers here, so there is no ``random``.
+NOISE_MODES = ("const", "none")
 
 
-class LatentPictures:
-    """Draws w_plus with a generator, in tiles over all devices of this machine."""
+class LatentDrawing:
+    """Draws pictures from latents with one generator.
 
-    def __init__(self, generator: GeneratorNetwork):
-        """Compiles nothing yet."""
-        self._generator = generator
-        self._tiles: dict[str, Tiles] = {}
+    Attributes:
+        model: the generator.
+        noise_mode: ``const`` or ``none``.
+    """
 
-    def parts(
-        self, w_plus: Any, *, batch: int | None = None, noise_mode: str = "none"
-    ) -> Iterator[np.ndarray]:
-        """Draws latents and yields parts [m, H, W, C] uint8 in order.
+    def __init__(self, model: GeneratorNetwork, *, noise_mode: str = "const"):
+        """Compiles nothing yet.
 
         Args:
-            w_plus: [M, num_ws, w_dim].
-            batch: about how many pictures are computed at a time; None leaves it to
-                the program.
-            noise_mode: ``none`` or ``const``.
+            model: the generator.
+            noise_mode: ``const`` (the model's own) or ``none``.
 
         Raises:
-            UserError: another shape or noise mode, or no rows.
+            UserError: an unknown noise mode.
         """
-        if noise_mode not in NOISE_MODES:
-            raise UserError(f"unknown noise_mode {noise_mode!r}: choose none or const.")
-        if batch is not None and batch < 1:
-            raise UserError(f"batch is at least 1, got {batch}.")
-        rows = np.asarray(w_plus, np.float32)
-        module = self._generator.module
-        check_array(rows, "w_plus", ("M", module.num_ws, module.w_dim))
-        if not len(rows):
-            raise UserError("w_plus holds no rows: give at least one.")
-        return self._draw(rows, batch, noise_mode)
+        check_choice(noise_mode, "noise_mode", NOISE_MODES)
+        self.model, self.noise_mode = model, noise_mode
+        self._tiles = Tiles(self._draw, model.variables)
 
-    def _draw(
-        self, rows: np.ndarray, batch: int | None, noise_mode: str
+    @property
+    def tile(self) -> int:
+        """Pictures that a device draws at a time."""
+        return self.model.tile
+
+    @property
+    def group(self) -> int:
+        """Pictures that all devices draw at a time."""
+        return self.tile * len(jax.local_devices())
+
+    def iter_images(
+        self, parts: Iterable[np.ndarray], *, most: int = 2
     ) -> Iterator[np.ndarray]:
-        """Runs groups of tiles, a few in flight."""
-        if noise_mode not in self._tiles:
-            function = partial(_picture, self._generator.module, noise_mode)
-            self._tiles[noise_mode] = Tiles(function, self._generator.variables)
-        tiles, tile = self._tiles[noise_mode], self._generator.tile
-        devices = Tiles.devices(len(rows), tile)
-        group = tile * devices
-        pending: collections.deque[tuple[jax.Array, int]] = collections.deque()
-        for start in range(0, len(rows), group):
-            part = rows[start : start + group]
-            pending.append((tiles.start(part, tile, devices), len(part)))
-            if len(pending) >= max(1, (batch or 2 * group) // group):
-                drawn, count = pending.popleft()
-                yield np.asarray(drawn)[:count]
-        for drawn, count in pending:
-            yield np.asarray(drawn)[:count]
+        """Draws pictures in order, a few groups in flight.
 
+        Args:
+            parts: latents [n, num_ws, w_dim] float32 of any n, taken as they are
+                needed.
+            most: groups at a time.
 
-def _picture(
-    module: Any, noise_mode: str, variables: Any, w_plus: jax.Array
-) -> jax.Array:
-    return to_bytes(synthesise(module, noise_mode, variables, w_plus, None))
+        Yields:
+            Pictures [m, H, W, C] uint8.
+
+        Raises:
+            UserError: latents of another shape.
+        """
+        return in_flight(
+            (
+                (
+                    self._tiles.start(
+                        w_plus, self.tile, self._tiles.devices(len(w_plus), self.tile)
+                    ),
+                    len(w_plus),
+                )
+                for w_plus in self._groups(parts)
+            ),
+            most,
+        )
+
+    def _groups(self, parts: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """The latents in groups of a tile for every device; the last is smaller."""
+        size = self.group
+        shape = (self.model.num_ws, self.model.module.w_dim)
+        waiting = np.zeros((0, *shape), np.float32)
+        for part in parts:
+            part = np.asarray(part, np.float32)
+            if part.shape[1:] != shape:
+                raise UserError(
+                    f"w_plus must be [N, {shape[0]}, {shape[1]}], got "
+                    f"{list(part.shape)}."
+                )
+            waiting = np.concatenate([waiting, part])
+            while len(waiting) >= size:
+                yield waiting[:size]
+                waiting = waiting[size:]
+        if len(waiting):
+            yield waiting
+
+    def _draw(self, variables: Any, w_plus: jax.Array) -> jax.Array:
+        """One tile: latents [n, num_ws, w_dim] to [n, H, W, C] uint8."""
+        x = synthesise(self.model.module, self.noise_mode, variables, w_plus, None)
+        return to_bytes(x)

@@ -7,7 +7,8 @@ its neighbours or on the number of devices.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import collections
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import jax
@@ -15,6 +16,25 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from stylegan_jax.checkpoints.drawing import AXIS, pad
+
+
+def in_flight(
+    started: Iterable[tuple[jax.Array, int]], most: int = 2
+) -> Iterator[np.ndarray]:
+    """Brings results to the host in order, while a few are computed.
+
+    Args:
+        started: results and how many of each one's first rows count.
+        most: of them at a time.
+    """
+    pending: collections.deque[tuple[jax.Array, int]] = collections.deque()
+    for item in started:
+        pending.append(item)
+        if len(pending) >= most:
+            result, count = pending.popleft()
+            yield np.asarray(result)[:count]
+    for result, count in pending:
+        yield np.asarray(result)[:count]
 
 
 class Tiles:

@@ -1,65 +1,34 @@
-"""Pictures of given latents over all devices of this machine.
+"""Seeds to latents, latents to pictures, and what is done to latents between.
 
-As `GeneratorNetwork.images` does for seeds: a program draws a fixed number of
-pictures per device whatever is asked for, so that a picture depends on its latent (and
-the options) alone, not on its neighbours or the number of devices.
+Rows are mapped and drawn in steps of a fixed size, see `LatentDrawing`.
 """
 
 from __future__ import annotations
 
-import collections
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stylegan_jax.checkpoints.arguments import check_array, check_choice
-from stylegan_jax.checkpoints.drawing import (
-    map_latents,
-    pad,
-    synthesise,
-    to_bytes,
-)
+from stylegan_jax.checkpoints.arguments import check_array
+from stylegan_jax.checkpoints.drawing import map_latents, pad
 from stylegan_jax.checkpoints.generator import GeneratorNetwork
-from stylegan_jax.checkpoints.tiles import Tiles
+from stylegan_jax.checkpoints.latent_pictures import LatentDrawing
 from stylegan_jax.errors import UserError
 
-# Pictures need no random numbers here, so there is no ``random``.
-NOISE_MODES = ("const", "none")
-# Latents are mapped in steps of as many, for the reason above.
+# Latents are mapped in steps of as many, as pictures are drawn.
 MAP_TILE = 64
 
 
-class LatentPictures:
-    """Draws pictures from latents with one generator.
-
-    Attributes:
-        model: the generator.
-        noise_mode: ``const`` or ``none``.
-    """
+class LatentPictures(LatentDrawing):
+    """Maps z with one generator, and draws latents; fields as of `LatentDrawing`."""
 
     def __init__(self, model: GeneratorNetwork, *, noise_mode: str = "const"):
-        """Compiles nothing yet.
-
-        Args:
-            model: the generator.
-            noise_mode: ``const`` (the model's own) or ``none``.
-
-        Raises:
-            UserError: an unknown noise mode.
-        """
-        check_choice(noise_mode, "noise_mode", NOISE_MODES)
-        self.model, self.noise_mode = model, noise_mode
+        """Compiles nothing yet; arguments as of `LatentDrawing`."""
+        super().__init__(model, noise_mode=noise_mode)
         self._mappings: dict[int | None, Callable[..., jax.Array]] = {}
-        self._tiles = Tiles(self._draw, model.variables)
-
-    @property
-    def tile(self) -> int:
-        """Pictures that a device draws at a time."""
-        return self.model.tile
 
     def w_plus(
         self,
@@ -109,54 +78,6 @@ class LatentPictures:
     def images(self, w_plus: np.ndarray) -> np.ndarray:
         """Draws all pictures at once: [N, H, W, C] uint8; see `iter_images`."""
         return np.concatenate(list(self.iter_images([np.asarray(w_plus)])))
-
-    def iter_images(self, parts: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """Draws pictures in order, a few groups in flight.
-
-        Args:
-            parts: latents [n, num_ws, w_dim] float32 of any n, taken as they are
-                needed.
-
-        Yields:
-            Pictures [m, H, W, C] uint8.
-
-        Raises:
-            UserError: latents of another shape.
-        """
-        pending: collections.deque[tuple[jax.Array, int]] = collections.deque()
-        for w_plus in self._groups(parts):
-            devices = self._tiles.devices(len(w_plus), self.tile)
-            drawn = self._tiles.start(w_plus, self.tile, devices)
-            pending.append((drawn, len(w_plus)))
-            if len(pending) >= 2:
-                images, count = pending.popleft()
-                yield np.asarray(images)[:count]
-        for images, count in pending:
-            yield np.asarray(images)[:count]
-
-    def _groups(self, parts: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """The latents in groups of a tile for every device; the last is smaller."""
-        size = self.tile * len(jax.local_devices())
-        shape = (self.model.num_ws, self.model.module.w_dim)
-        waiting = np.zeros((0, *shape), np.float32)
-        for part in parts:
-            part = np.asarray(part, np.float32)
-            if part.shape[1:] != shape:
-                raise UserError(
-                    f"w_plus must be [N, {shape[0]}, {shape[1]}], got "
-                    f"{list(part.shape)}."
-                )
-            waiting = np.concatenate([waiting, part])
-            while len(waiting) >= size:
-                yield waiting[:size]
-                waiting = waiting[size:]
-        if len(waiting):
-            yield waiting
-
-    def _draw(self, variables: Any, w_plus: jax.Array) -> jax.Array:
-        """One tile: latents [n, num_ws, w_dim] to [n, H, W, C] uint8."""
-        x = synthesise(self.model.module, self.noise_mode, variables, w_plus, None)
-        return to_bytes(x)
 
     def _labels(self, label: int | None, number: int) -> np.ndarray:
         """[N, c_dim] float32."""

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from stylegan_jax.checkpoints.arguments import check_choice
+from stylegan_jax.checkpoints.latent_pictures import NOISE_MODES
 from stylegan_jax.checkpoints.model_file import sha256_of
 from stylegan_jax.errors import UsageError
-from stylegan_jax.latents.latent_pictures import NOISE_MODES
 from stylegan_jax.pipelines.stylize_psp import MAX_FACTOR
 
 MAX_SIDE = 8192
