@@ -116,7 +116,8 @@ def fit(
         return 128 + done.outcome.signal
     say_licence(model)
     document = done.to_json()
-    if document["worst_ratio"] < 1:
+    worst = document["worst_ratio"]
+    if worst < 1:
         click.echo(
             "warning: at least one face is further from its photo than the generator's "
             "mean face: give more --epochs, or aligned photos",
@@ -125,10 +126,10 @@ def fit(
     if as_json:
         click.echo(json.dumps(document))
     else:
+        nearer = f", the worst {worst:.1f} times nearer than the mean face"
         click.echo(
             f"{done.out}: {len(done.names)} photos; L2 {done.l2.mean():.4f} on average "
-            f"(of the mean face {done.l2_mean.mean():.4f}), the worst "
-            f"{document['worst_ratio']:.1f} times nearer than the mean face; picture "
-            f"{done.picture}"
+            f"(of the mean face {done.l2_mean.mean():.4f})"
+            f"{nearer if worst >= 1 else ''}; picture {done.picture}"
         )
     return 0

@@ -15,11 +15,13 @@ from stylegan_jax.checkpoints.atomic import write_text
 from stylegan_jax.checkpoints.facespace import FaceSpaceEncoder
 from stylegan_jax.checkpoints.facespace_model import FaceSpaceModel
 from stylegan_jax.checkpoints.generator import GeneratorNetwork
-from stylegan_jax.checkpoints.load import load, load_generator
+from stylegan_jax.checkpoints.load import load_generator
 from stylegan_jax.checkpoints.pictures import save_png
 from stylegan_jax.data import sources
 from stylegan_jax.errors import UsageError, UserError, printable
 from stylegan_jax.faces.align import Settings, align
+from stylegan_jax.faces.records import read_entries
+from stylegan_jax.pipelines.facespace_open import open_space
 from stylegan_jax.training.experiment import load_config
 from stylegan_jax.training.facespace.observer import likeness, likeness_sheet
 from stylegan_jax.training.facespace.photos import open_photos
@@ -182,7 +184,7 @@ class FaceSpace:
         Raises:
             UserError: what `load` refuses, and models of other families.
         """
-        return cls(_open_space(path))
+        return cls(open_space(path, faces=0))
 
     @classmethod
     def join(
@@ -271,7 +273,7 @@ def fit_file(
     outcome = train(config, folder, show_progress=shown)
     if outcome.signal is not None:
         return Fitted(outcome, folder)
-    space = _open_space(folder)
+    space = open_space(folder)
     height, width, _ = space.image_shape
     given = open_photos(aligned, (height, width)).given()
     found = likeness(space, given)
@@ -324,8 +326,7 @@ def drop_strays(folder: Path, names: set[str]) -> None:
         folder: of a run's crops, with their ``align.json``; nothing else lies there.
         names: of the photos that are given now.
     """
-    document = json.loads((folder / "align.json").read_text(encoding="utf-8"))
-    entries = document["pictures"].items()
+    entries = read_entries(folder)[1].items()
     faces = [
         face for name, entry in entries if name in names for face in entry["faces"]
     ]
@@ -333,16 +334,6 @@ def drop_strays(folder: Path, names: set[str]) -> None:
     for crop in sorted(folder.rglob("*.png")):
         if crop.resolve() not in kept:
             crop.unlink()
-
-
-def _open_space(path: str | Path) -> FaceSpaceModel:
-    model = load(path)
-    if not isinstance(model, FaceSpaceModel):
-        raise UserError(
-            f"{path} is a {model.metadata.get('family')} and no face space: make one "
-            "with stylegan-jax facespace fit."
-        )
-    return model
 
 
 def _check_places(out: Path, picture: Path, folder: Path, overwrite: bool) -> None:

@@ -15,6 +15,7 @@ from stylegan_jax.errors import UsageError, UserError
 from stylegan_jax.latents.shares import parse_shares, random_shares
 from stylegan_jax.pipelines.facespace_open import check_blends
 from stylegan_jax.pipelines.weight_bars import Bars, draw_blends
+from stylegan_jax.training.facespace.observer import l2_of
 
 Progress = Callable[[int], Any]
 MOST = 1000
@@ -93,7 +94,7 @@ def blend(
         "blends": [
             {
                 "weights": dict(zip(space.names, row.tolist(), strict=True)),
-                "l2": _by_name(space, mean_squares(own, picture)),
+                "l2": _by_name(space, l2_of(own, picture)),
                 "w_plus_distance": _by_name(
                     space, np.sqrt(((faces - latent) ** 2).sum((1, 2)))
                 ),
@@ -140,12 +141,6 @@ def collect(parts: Iterator[np.ndarray], progress: Progress | None) -> np.ndarra
         if progress is not None:
             progress(len(part))
     return np.concatenate(found)
-
-
-def mean_squares(pictures: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Mean squared differences of pictures [N, H, W, C] uint8 from one, in [-1, 1]²."""
-    apart = (pictures.astype(np.float32) - other.astype(np.float32)) / 127.5
-    return (apart**2).mean((1, 2, 3), dtype=np.float64)
 
 
 def _by_name(space: FaceSpaceModel, values: np.ndarray) -> dict[str, float]:

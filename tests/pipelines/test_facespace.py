@@ -14,6 +14,7 @@ from tiny_facespace import facespace_generator, tiny_encoder
 
 from stylegan_jax.cli.facespace import facespace
 from stylegan_jax.errors import UsageError, UserError
+from stylegan_jax.faces.records import FORMAT
 from stylegan_jax.pipelines.facespace import FaceSpace, Fit, drop_strays, fit_file
 
 # A small program: half a minute of compiling is saved.
@@ -173,7 +174,8 @@ def test_a_photo_twice_names_both(place, tmp_path):
 
 def test_crops_of_photos_that_are_gone_are_gone(tmp_path):
     faces = {name: {"faces": [{"output": f"{name}.png"}]} for name in ("a", "b")}
-    (tmp_path / "align.json").write_text(json.dumps({"pictures": faces}))
+    record = {"format": FORMAT, "settings": {}, "pictures": faces}
+    (tmp_path / "align.json").write_text(json.dumps(record))
     for name in ("a", "b", "c"):
         (tmp_path / f"{name}.png").write_bytes(b"")
     drop_strays(tmp_path, {"a", "c"})

@@ -87,6 +87,8 @@ class FaceSpaceObserver:
             kept_parts=("facespace",),
         )
         self._model: FaceSpaceModel | None = None
+        # Of which step, and what was found: a snapshot is measured, then drawn.
+        self._found: tuple[Any, dict[str, np.ndarray]] | None = None
 
     def begin(self, state: FaceSpaceState) -> None:
         """Draws the photos above the mean face, where all begin."""
@@ -94,7 +96,7 @@ class FaceSpaceObserver:
 
     def measure(self, state: FaceSpaceState) -> dict[str, float]:
         """L2 of the faces: mean, worst, and how often that of the mean face."""
-        found = likeness(self._of(state), self._photos)
+        found = self._likeness(state)
         ratios = found["l2_mean"] / np.maximum(found["l2"], 1e-12)
         return {
             "val/l2": float(found["l2"].mean()),
@@ -105,7 +107,7 @@ class FaceSpaceObserver:
     def draw(self, state: FaceSpaceState, name: str) -> np.ndarray:
         """Writes ``faces-NAME.png``."""
         run = self._run
-        found = likeness(self._of(state), self._photos)
+        found = self._likeness(state)
         limit = run.config.snapshot.grid
         sheet = likeness_sheet(found, self._photos, run.photos.names, limit=limit)
         save_png(self._folder / f"faces-{name}.png", sheet)
@@ -135,6 +137,12 @@ class FaceSpaceObserver:
     def warnings(self, figures: Mapping[str, Any]) -> list[str]:
         """Nothing is watched for."""
         return []
+
+    def _likeness(self, state: FaceSpaceState) -> dict[str, np.ndarray]:
+        """`likeness` of a state, drawn once."""
+        if self._found is None or self._found[0] is not state.step:
+            self._found = state.step, likeness(self._of(state), self._photos)
+        return self._found[1]
 
     def _of(self, state: FaceSpaceState) -> FaceSpaceModel:
         """The space of a state; what is compiled for one serves the next."""
