@@ -149,8 +149,9 @@ def test_latents_that_do_not_fit(model, tmp_path):
         with pytest.raises(UserError, match=sentence):
             morph(model, tmp_path / "m.gif", latents=tmp_path / f"{name}.npz")
     (tmp_path / "text.npz").write_text("no")
-    with pytest.raises(UserError, match="is no .npz file"):
+    with pytest.raises(UserError, match="is no .npz file") as caught:
         read_latents(tmp_path / "text.npz")
+    assert "pickle" not in str(caught.value)
     with pytest.raises(UserError, match="there is no file"):
         read_latents(tmp_path / "absent.npz")
     with pytest.raises(UsageError, match="either seeds or a file"):
